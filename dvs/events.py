@@ -1,0 +1,146 @@
+"""Events: the array that everything downstream of the sensor takes.
+
+An event says that the light at pixel (x, y) rose (p = 1, ON) or fell (p = 0, OFF) by one
+threshold at time t. Events are a NumPy structured array, sorted by time; the size of the
+sensor and the span of time that was watched travel with them in a `Recording`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dvs.errors import InputError
+
+# p is a *signed* 0/1: a bool makes tonic's ToVoxelGrid count every event as +1, and -1/+1
+# makes its ToFrame put everything into one channel. x and y are signed because transforms
+# that shift events (CenterCrop with padding, SpatialJitter) pass through negative values.
+EVENT_DTYPE = np.dtype([("x", "<i2"), ("y", "<i2"), ("t", "<i8"), ("p", "i1")])
+
+EventArray = NDArray[np.void]
+
+
+def empty_events(count: int = 0) -> EventArray:
+    """Uninitialised events, shape (count,); with no count, the value of "nothing happened"."""
+    return np.empty(count, EVENT_DTYPE)
+
+
+def make_events(x: ArrayLike, y: ArrayLike, t_us: ArrayLike, p: ArrayLike) -> EventArray:
+    """Events from four columns of equal length; t in whole microseconds, p in {0, 1} or bool.
+
+    >>> make_events([3, 4], [0, 0], [10, 25], [1, 0])["t"].tolist()
+    [10, 25]
+    """
+    columns = {"x": x, "y": y, "t": t_us, "p": p}
+    arrays = {name: np.asarray(column) for name, column in columns.items()}
+    lengths = {name: array.shape for name, array in arrays.items()}
+    if len(set(lengths.values())) != 1 or arrays["t"].ndim != 1:
+        raise InputError(f"event columns differ in shape: {lengths}; give four 1-D columns of one length")
+    if arrays["t"].dtype.kind not in "iu" and arrays["t"].size:
+        raise InputError(
+            f"event times have dtype {arrays['t'].dtype}, expected whole microseconds; "
+            "convert seconds with np.round(t * 1e6).astype(np.int64)"
+        )
+    polarities = arrays["p"]
+    if polarities.size and not np.isin(polarities, (0, 1)).all():
+        raise InputError(
+            f"polarities are {np.unique(polarities)[:5].tolist()}, expected 0 (OFF) and 1 (ON); "
+            "turn -1/+1 into 0/1 with (p > 0)"
+        )
+    events = empty_events(arrays["t"].size)
+    for name, array in arrays.items():
+        events[name] = array
+    return events
+
+
+def check_events(events: EventArray, width: int, height: int, name: str = "events") -> EventArray:
+    """The same events, or an `InputError` that names the first one that breaks the contract.
+
+    Checked: the fields, times in order, coordinates on the sensor, polarities in {0, 1}.
+    """
+    if events.dtype.names is None or not {"x", "y", "t", "p"} <= set(events.dtype.names):
+        raise InputError(
+            f"{name} have dtype {events.dtype}, expected the fields x, y, t, p; "
+            "build them with dvs.make_events(x, y, t_us, p)"
+        )
+    if events.ndim != 1:
+        raise InputError(f"{name} have shape {events.shape}, expected one dimension")
+    if events.size == 0:
+        return events
+    for axis, size in (("x", width), ("y", height)):
+        out = (events[axis] < 0) | (events[axis] >= size)
+        if out.any():
+            first = int(np.argmax(out))
+            raise InputError(
+                f"{name}[{first}] has {axis} = {events[axis][first]}, outside the {width}x{height} sensor; "
+                "give the right sensor size, or crop"
+            )
+    backwards = np.diff(events["t"]) < 0
+    if backwards.any():
+        first = int(np.argmax(backwards)) + 1
+        raise InputError(
+            f"{name}[{first}] is at {events['t'][first]} us, before the event in front of it "
+            f"({events['t'][first - 1]} us); sort with events[np.argsort(events['t'], kind='stable')]"
+        )
+    wrong = (events["p"] != 0) & (events["p"] != 1)
+    if wrong.any():
+        first = int(np.argmax(wrong))
+        raise InputError(f"{name}[{first}] has polarity {events['p'][first]}, expected 0 (OFF) or 1 (ON)")
+    return events
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Recording:
+    """Events together with what they cannot say themselves.
+
+    `start_us` and `stop_us` bound the time that was watched: a second without events is an
+    observation too, and every rate is taken over this span. Without `stop_us` the span ends
+    with the last event. `provenance` says where the events come from (parameters, version,
+    seed, hash of the source) and is written into every file that can hold it.
+    """
+
+    events: EventArray
+    width: int
+    height: int
+    start_us: int = 0
+    stop_us: int | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_events(self.events, self.width, self.height)
+        if self.events.size and int(self.events["t"][0]) < self.start_us:
+            raise InputError(
+                f"the first event is at {self.events['t'][0]} us, before start_us = {self.start_us}; "
+                "give the time at which watching began"
+            )
+        last_us = int(self.events["t"][-1]) if self.events.size else self.start_us
+        if self.stop_us is None:
+            object.__setattr__(self, "stop_us", last_us)
+        elif self.stop_us < last_us:
+            raise InputError(
+                f"the last event is at {last_us} us, after stop_us = {self.stop_us}; "
+                "give the time at which watching ended"
+            )
+
+    def __len__(self) -> int:
+        return self.events.size
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the watched span in seconds."""
+        assert self.stop_us is not None
+        return (self.stop_us - self.start_us) * 1e-6
+
+    @property
+    def sensor_size(self) -> tuple[int, int, int]:
+        """(width, height, polarities): what tonic calls `sensor_size`."""
+        return self.width, self.height, 2
+
+    def between(self, start_us: int, stop_us: int) -> "Recording":
+        """The part watched in [start_us, stop_us); times are kept as they are."""
+        if stop_us < start_us:
+            raise InputError(f"the span ends at {stop_us} us, before it starts at {start_us} us")
+        first, last = np.searchsorted(self.events["t"], [start_us, stop_us], side="left")
+        return replace(self, events=self.events[first:last], start_us=start_us, stop_us=stop_us)

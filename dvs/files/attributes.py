@@ -1,0 +1,81 @@
+"""What travels beside the events in a file, as whole numbers and one string.
+
+`width`, `height`, `start_us`, `stop_us` and `provenance` (JSON): the same five names in every
+format that can hold them. A file that lacks some is completed from its events.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dvs.errors import InputError
+from dvs.events import EVENT_DTYPE, Recording, make_events
+
+Attributes = Mapping[str, int | str]
+ATTRIBUTES = ("width", "height", "start_us", "stop_us", "provenance")
+
+
+def pack_attributes(recording: Recording) -> Attributes:
+    """The five attributes of a recording."""
+    assert recording.stop_us is not None
+    return {
+        "width": recording.width,
+        "height": recording.height,
+        "start_us": recording.start_us,
+        "stop_us": recording.stop_us,
+        "provenance": json.dumps(dict(recording.provenance), default=_plain),
+    }
+
+
+def _plain(value: object) -> object:
+    """A value JSON lacks, in its nearest form: a note that is less exact beats hours of lost work."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    return str(value)
+
+
+def recording_from_columns(
+    x: NDArray[Any], y: NDArray[Any], t_us: NDArray[Any], p: NDArray[Any], attributes: Mapping[str, Any]
+) -> Recording:
+    """Four columns of shape (N,), as a file holds them, as a recording.
+
+    Polarities may be 0/1, -1/+1 or bool. Events that a file holds out of order are sorted by
+    time (stable). Without `width` or `height` the sensor ends at the outermost event; without
+    `start_us` or `stop_us` it was watched from the first event to the last.
+
+    Raises `InputError` for numbers that are no events of this sensor.
+    """
+    for name, column in {"x": x, "y": y, "t": t_us, "p": p}.items():
+        limits = np.iinfo(EVENT_DTYPE[name])
+        if column.dtype.kind not in "iub":
+            raise InputError(f"column {name} has dtype {column.dtype}, expected whole numbers")
+        if column.size and not (limits.min <= column.min() and column.max() <= limits.max):
+            raise InputError(
+                f"column {name} goes from {column.min()} to {column.max()}, "
+                f"expected numbers from {limits.min} to {limits.max}"
+            )
+    if not np.isin(p, (-1, 0, 1)).all():
+        raise InputError(f"polarities are {np.unique(p)[:5].tolist()}, expected 0/1 or -1/+1")
+    events = make_events(x, y, t_us, p > 0)
+    if (np.diff(events["t"]) < 0).any():
+        events = events[np.argsort(events["t"], kind="stable")]
+    known = dict(attributes)
+    if events.size:
+        known.setdefault("width", int(events["x"].max()) + 1)
+        known.setdefault("height", int(events["y"].max()) + 1)
+    elif not {"width", "height"} <= set(known):
+        raise InputError("no events and no sensor size; use a format that keeps the size, such as .h5")
+    first_us, last_us = (int(events["t"][0]), int(events["t"][-1])) if events.size else (0, 0)
+    return Recording(
+        events=events,
+        width=int(known["width"]),
+        height=int(known["height"]),
+        start_us=int(known.get("start_us", first_us)),
+        stop_us=int(known.get("stop_us", last_us)),
+        provenance=json.loads(str(known.get("provenance", "{}"))),
+    )

@@ -1,0 +1,106 @@
+"""HDF5 in the layout of the DSEC data set (Gehrig et al. 2021, "DSEC: A Stereo Event Camera Dataset").
+
+    /events/x, /events/y   uint16
+    /events/t              uint32, microseconds after t_offset
+    /events/p              uint8, 0 = OFF, 1 = ON
+    /ms_to_idx             uint64, index of the first event with t >= 1000 ms, one for each ms
+    /t_offset              int64, microseconds
+
+Sensor size, watched span and provenance are attributes of the root, which other readers ignore.
+
+t_offset is 0, so that /events/t is the clock of the recording, as long as uint32 can hold its
+times. Before time 0 or after 2^32 us (71.6 minutes) it is the whole millisecond of the first
+event. A recording that is itself longer has /events/t as int64: no time wraps around, and a
+reader of h5py arrays, DSEC's own included, notices no difference.
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dvs.errors import FormatError, MissingExtraError
+from dvs.events import Recording
+from dvs.files.attributes import Attributes, recording_from_columns
+from dvs.files.format import Format
+from dvs.files.hdf5 import COMPRESSION, new_hdf5
+from dvs.files.spool import BLOCK, Spool
+
+MAX_MS = 10**9  # 11.6 days, an index of 8 GB: whatever is longer has a wrong time in it
+
+
+def write(path: Path, spool: Spool, attributes: Attributes) -> None:
+    """Write the events; raises `FormatError` for a recording of more than 11 days."""
+    first_us, last_us = map(int, spool.ends["t"]) if len(spool) else (0, -1)
+    offset_us = 0 if first_us >= 0 and last_us < 2**32 else first_us // 1000 * 1000
+    last_us -= offset_us
+    if last_us // 1000 >= MAX_MS:
+        raise FormatError(
+            f"the events span {last_us / 86_400e6:.1f} days; DSEC's millisecond index holds 11: "
+            "write .npz or .aedat4, or correct the times"
+        )
+    types = {"x": "u2", "y": "u2", "t": "u4" if last_us < 2**32 else "i8", "p": "u1"}
+    layout = {"chunks": (BLOCK,), "maxshape": (None,), **COMPRESSION}
+    with new_hdf5(path) as (file, disk):
+        file.attrs.update(attributes)
+        file["t_offset"] = np.int64(offset_us)
+        columns = {
+            name: file.create_dataset(f"events/{name}", len(spool), dtype, **layout)
+            for name, dtype in types.items()
+        }
+        index = file.create_dataset("ms_to_idx", last_us // 1000 + 1, "u8", **layout)
+        count = ms = 0
+        for block in spool:
+            t = block["t"] - offset_us
+            for name, column in columns.items():
+                column[count : count + block.size] = t if name == "t" else block[name]
+            for piece in _pieces(ms, int(t[-1]) // 1000 + 1):
+                ms = int(piece[-1]) + 1
+                index[int(piece[0]) : ms] = count + np.searchsorted(t, piece * 1000)
+            count += block.size
+            disk.check()
+
+
+def _pieces(start: int, stop: int) -> Iterator[NDArray[np.int64]]:
+    """start, start + 1, ..., stop - 1 in pieces: a silent hour has 3.6 million milliseconds."""
+    for first in range(start, stop, BLOCK):
+        yield np.arange(first, min(first + BLOCK, stop))
+
+
+def read(path: Path) -> Recording:
+    """A recording from DSEC's layout, DSEC's own files (no size, no span, Blosc) included.
+
+    Times are absolute: /events/t + t_offset.
+    Raises `MissingExtraError` where the file needs a compression filter that h5py lacks.
+    """
+    import h5py
+
+    with suppress(ImportError):
+        import hdf5plugin  # noqa: F401  (importing it registers its filters)
+
+    with h5py.File(path) as file:
+        try:
+            x, y, t, p = (file[f"events/{name}"][:] for name in "xytp")
+        except OSError as error:
+            if "filter" not in str(error):
+                raise
+            raise MissingExtraError(
+                f"{path} is compressed with a filter that h5py lacks, such as Blosc: pip install hdf5plugin"
+            ) from error
+        offset_us = int(file["t_offset"][()]) if "t_offset" in file else 0
+        return recording_from_columns(x, y, t.astype(np.int64) + offset_us, p, file.attrs)
+
+
+def recognises(path: Path) -> bool:
+    """Whether the file has the group /events with the columns x, y, t and p."""
+    import h5py
+
+    if not h5py.is_hdf5(path):
+        return False
+    with h5py.File(path) as file:
+        return all(f"events/{name}" in file for name in "xytp")
+
+
+FORMAT = Format(name="dsec", suffixes=(".h5", ".hdf5"), write=write, read=read, recognises=recognises)

@@ -1,0 +1,169 @@
+"""Writing events to a file that appears whole or not at all.
+
+Nothing carries the name of the target until it is complete; then it is renamed in one step.
+"""
+
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dvs.errors import InputError, OutputError, ParameterError
+from dvs.events import EVENT_DTYPE, EventArray, Recording, check_events
+from dvs.files.attributes import pack_attributes
+from dvs.files.format import Format
+from dvs.files.spool import Spool
+from dvs.files.table import format_to_write
+
+
+def write(
+    recording: Recording, path: str | os.PathLike[str], *, format: str | None = None, overwrite: bool = False
+) -> None:
+    """Write a recording in the format that the suffix, or `format`, names.
+
+    Raises `FormatError` for an unknown suffix, `InputError` for events that the format cannot
+    hold, `OutputError` where the file exists or cannot be written, and `MissingExtraError`.
+    """
+    with open_writer(path, recording.width, recording.height, format=format, overwrite=overwrite) as writer:
+        writer.append(recording.events)
+        writer.finish(recording.start_us, recording.stop_us, recording.provenance)
+
+
+@contextmanager
+def open_writer(
+    path: str | os.PathLike[str],
+    width: int,
+    height: int,
+    *,
+    format: str | None = None,
+    overwrite: bool = False,
+) -> Iterator["Writer"]:
+    """A `Writer` for events that come in pieces; the file appears when it is finished.
+
+    Leaving the block finishes what `finish` has not; leaving it by an exception discards what
+    was appended, unless `finish` came first.
+
+    Raises what `write` raises; an existing file is refused before any work.
+    """
+    target = Path(path)
+    chosen = format_to_write(target, format)
+    for name, size in (("width", width), ("height", height)):
+        if not 0 < size < 2**15:
+            raise ParameterError(f"{name} is {size}, expected 1 to 32767 pixels")
+    if os.path.lexists(target) and not target.is_file():
+        raise OutputError(f"{target} exists and is not a regular file; choose another name")
+    if os.path.lexists(target) and not overwrite:
+        raise OutputError(
+            f"{target} exists; choose another name, or overwrite it (overwrite=True, --overwrite)"
+        )
+    with _clear_errors(target):
+        spool = Spool(target.parent)
+    with spool:
+        writer = Writer(target, chosen, spool, width, height, overwrite)
+        yield writer
+        if not writer.finished:
+            writer.finish()
+
+
+class Writer:
+    """Takes events in pieces of any size, in order; made by `open_writer`. Memory stays flat."""
+
+    def __init__(
+        self, target: Path, format: Format, spool: Spool, width: int, height: int, overwrite: bool
+    ) -> None:
+        self.finished = False
+        self._target = target
+        self._format = format
+        self._spool = spool
+        self._width = width
+        self._height = height
+        self._overwrite = overwrite
+
+    def append(self, events: EventArray) -> None:
+        """Append events of dtype `EVENT_DTYPE`, shape (N,), none earlier than those before.
+
+        Raises `InputError` for events that break the contract or that the format cannot hold;
+        nothing of them is kept then.
+        """
+        if self.finished:
+            raise OutputError(f"{self._target} is finished; open another file for more events")
+        if events.dtype != EVENT_DTYPE:
+            raise InputError(
+                f"events have dtype {events.dtype}, expected {EVENT_DTYPE}; "
+                "build them with dvs.make_events(x, y, t_us, p)"
+            )
+        check_events(events, self._width, self._height)
+        if events.size == 0:
+            return
+        first_us, last_us = int(events["t"][0]), int(events["t"][-1])
+        if len(self._spool) and first_us < self._spool.ends["t"][-1]:
+            raise InputError(
+                f"events begin at {first_us} us, before the last one appended "
+                f"({self._spool.ends['t'][-1]} us); append them in order of time"
+            )
+        for t_us in (first_us, last_us):
+            if not self._format.first_us <= t_us <= self._format.last_us:
+                raise InputError(
+                    f"an event is at {t_us} us; {self._format.name} holds {self._format.first_us} to "
+                    f"{self._format.last_us} us: write .h5 or .npz, or shift the times"
+                )
+        with _clear_errors(self._target):
+            self._spool.append(events)
+
+    def finish(
+        self, start_us: int = 0, stop_us: int | None = None, provenance: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write the file and give it its name.
+
+        `start_us` and `stop_us` bound the time that was watched; without `stop_us` it ends with
+        the last event. `provenance` is kept as JSON; what JSON lacks is kept as text.
+        """
+        if self.finished:
+            raise OutputError(f"{self._target} is finished already")
+        watched = Recording(
+            events=self._spool.ends,
+            width=self._width,
+            height=self._height,
+            start_us=start_us,
+            stop_us=stop_us,
+            provenance=provenance or {},
+        )
+        temporary = self._target.with_name(f"{self._target.name}.{secrets.token_hex(4)}.part")
+        with _clear_errors(self._target):
+            try:
+                self._format.write(temporary, self._spool, pack_attributes(watched))
+                # On the disk before it has its name: a power cut must not leave an empty target.
+                with temporary.open("rb+") as file:
+                    os.fsync(file.fileno())
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+            self._publish(temporary)
+        self.finished = True
+
+    def _publish(self, temporary: Path) -> None:
+        if not self._overwrite:
+            try:
+                # Claim the name first: a rename alone would replace a file that appeared meanwhile.
+                self._target.touch(exist_ok=False)
+            except FileExistsError as error:
+                raise OutputError(
+                    f"{self._target} appeared while its events were computed; they are kept in {temporary}"
+                ) from error
+        os.replace(temporary, self._target)
+
+
+@contextmanager
+def _clear_errors(target: Path) -> Iterator[None]:
+    """Turn whatever the system says while a file is written into one line."""
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as error:
+        reason = error.strerror or " ".join(str(error).split())
+        raise OutputError(
+            f"{target} cannot be written: {reason}; free some space, or choose another folder"
+        ) from error

@@ -1,0 +1,65 @@
+"""The table of formats. A new format is one file and one line here."""
+
+from importlib import import_module
+from pathlib import Path
+
+from dvs.errors import FormatError, MissingExtraError, ParameterError
+from dvs.files import aedat4, hdf5_dsec, hdf5_v2e, npz, text
+from dvs.files.format import Format
+
+FORMATS = (hdf5_dsec.FORMAT, hdf5_v2e.FORMAT, npz.FORMAT, text.CSV, text.TXT, aedat4.FORMAT)
+
+
+def format_to_write(path: Path, name: str | None = None) -> Format:
+    """The format of that name, else the one with the longest suffix that fits."""
+    if name is not None:
+        return _usable(_named(name))
+    file = path.name.lower()
+    fitting = [(suffix, item) for item in FORMATS for suffix in item.suffixes if file.endswith(suffix)]
+    if not fitting:
+        raise _unknown_suffix(path)
+    return _usable(max(fitting, key=lambda pair: len(pair[0]))[1])
+
+
+def format_to_read(path: Path, name: str | None = None) -> Format:
+    """The format of that name, else the one that fits both the suffix and the content.
+
+    Two layouts share the suffix .h5; there the content decides.
+    """
+    if name is not None:
+        return _usable(_named(name))
+    last = path.suffix.lower()
+    candidates = [item for item in FORMATS if last and any(suffix.endswith(last) for suffix in item.suffixes)]
+    if not candidates:
+        raise _unknown_suffix(path)
+    for item in candidates:
+        if item.recognises(path):
+            return _usable(item)
+    names = " or ".join(item.name for item in candidates)
+    raise FormatError(
+        f"{path} does not hold events as {names}; it is cut short, or of another kind than its suffix says"
+    )
+
+
+def _named(name: str) -> Format:
+    for item in FORMATS:
+        if item.name == name:
+            return item
+    names = ", ".join(item.name for item in FORMATS)
+    raise ParameterError(f"format is {name!r}, expected one of {names}")
+
+
+def _unknown_suffix(path: Path) -> FormatError:
+    suffixes = ", ".join(suffix for item in FORMATS for suffix in item.suffixes)
+    return FormatError(f"{path} has no known suffix; expected one of {suffixes}, or give the format by name")
+
+
+def _usable(item: Format) -> Format:
+    if item.requires is not None:
+        try:
+            import_module(item.requires)
+        except ImportError as error:
+            raise MissingExtraError(
+                f'{item.name} needs the library {item.requires}: pip install "microsaccade[formats]"'
+            ) from error
+    return item

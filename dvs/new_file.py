@@ -1,0 +1,66 @@
+"""A file that appears whole or not at all, and never harms one that is there."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dvs.errors import OutputError
+
+
+@contextmanager
+def new_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
+    """A temporary name beside the target; leaving the block gives the file its own name in one step.
+
+    Leaving by an exception removes what was written. Raises `OutputError` before any work where
+    the target exists (unless `overwrite`), is no regular file, or its folder cannot be written.
+    """
+    target = Path(path)
+    if os.path.lexists(target) and not target.is_file():
+        raise OutputError(f"{target} exists and is not a regular file; choose another name")
+    if os.path.lexists(target) and not overwrite:
+        raise OutputError(
+            f"{target} exists; choose another name, or overwrite it (overwrite=True, --overwrite)"
+        )
+    temporary = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
+    with clear_errors(target):
+        temporary.touch(exist_ok=False)
+    try:
+        yield temporary
+        with clear_errors(target), temporary.open("rb+") as file:
+            # On the disk before it has its name: a power cut must not leave an empty target.
+            os.fsync(file.fileno())
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    with clear_errors(target):
+        _publish(temporary, target, overwrite)
+
+
+@contextmanager
+def clear_errors(target: Path) -> Iterator[None]:
+    """Turn whatever the system says while a file is written into one line."""
+    try:
+        yield
+    except OutputError:
+        raise
+    except OSError as error:
+        reason = error.strerror or " ".join(str(error).split())
+        raise OutputError(
+            f"{target} cannot be written: {reason}; free some space, or choose another folder"
+        ) from error
+
+
+def _publish(temporary: Path, target: Path, overwrite: bool) -> None:
+    if overwrite:
+        temporary.replace(target)
+        return
+    try:
+        # Unlike a rename, a link never replaces a file that appeared meanwhile.
+        os.link(temporary, target)
+    except FileExistsError as error:
+        raise OutputError(
+            f"{target} appeared while it was being made; the new file is {temporary}"
+        ) from error
+    temporary.unlink()

@@ -1,0 +1,217 @@
+"""A film of events beside their video, to look at: made while the events come."""
+
+import math
+import os
+from collections import deque
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dvs.errors import FormatError, InputError, ParameterError
+from dvs.events import EventArray, check_events, empty_events
+from dvs.luminance import Encoding
+from dvs.new_file import clear_errors, new_file
+from dvs.rendering import Palette, Picture, end_us, find_palette, last_polarity, make_shutter, screen_codes
+
+# The film is drawn in 256 colours, all that a .gif can hold: greys for video and caption, then
+# background, OFF and ON of the palette.
+_GREYS = 253
+
+_GAP_PX = 8
+_CAPTION_PX = 24
+_SMALLEST_HEIGHT_PX = 240
+_FASTEST_GIF_FPS = 50
+
+
+class Preview:
+    """A film of events, .mp4 or .gif; the memory it takes does not grow with its length.
+
+        with Preview("film.mp4", 346, 260, encoding=frames.encoding) as preview:
+            preview.show(frame, t_us)           # before the events from t_us on
+            preview.append(events, until_us)
+
+    With an `encoding` the film has the frames given to `show` on its left. Picture k shows the
+    events of the `exposure_us` (default: one period) up to start_us + (k + 1) / (fps * slowdown):
+    a slowdown of 10 makes 1 s last 10 s. Small sensors are enlarged by `scale`, by default the
+    least whole number that makes them 240 pixels high. Below stand the time and the event rate.
+
+    The file appears when the film is closed; an exception in the block discards it. Raises
+    `OutputError` where it exists or cannot be written, `FormatError` for another suffix, and
+    `ParameterError`.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        width: int,
+        height: int,
+        *,
+        encoding: Encoding | None = None,
+        fps: float = 30.0,
+        slowdown: float = 1.0,
+        exposure_us: float | None = None,
+        start_us: int = 0,
+        palette: str | Palette = "dark",
+        scale: int | None = None,
+        overwrite: bool = False,
+    ) -> None:
+        from PIL import ImageFont
+
+        if scale is not None and scale < 1:
+            raise ParameterError(f"scale = {scale}; give a whole number from 1 on")
+        self._shutter = make_shutter(start_us, fps, slowdown, exposure_us)
+        self._palette = find_palette(palette)
+        self._width, self._height = width, height
+        self._encoding = encoding
+        self._slowdown = slowdown
+        self._scale = scale or math.ceil(_SMALLEST_HEIGHT_PX / height)
+        self._font = ImageFont.load_default(size=14)
+        self._taken = 0
+        self._until_us = start_us
+        self._waiting = empty_events()  # events that pictures to come will show
+        self._frames: deque[tuple[float, NDArray]] = deque()  # the one on show, then those to come
+        self._film = _Film(Path(path), self._draw().shape, _colours(self._palette), fps, overwrite)
+
+    def show(self, frame: NDArray, t_us: float) -> None:
+        """Show this frame (height, width) on the left from t_us on."""
+        if self._encoding is None:
+            raise ParameterError("this preview shows events alone; open it with the encoding of the frames")
+        if frame.shape != (self._height, self._width):
+            raise InputError(
+                f"the frame has shape {frame.shape}, expected {(self._height, self._width)} (height, width); "
+                "show what the sensor saw"
+            )
+        self._frames.append((t_us, frame))
+
+    def append(self, events: EventArray, until_us: int) -> None:
+        """Add the next events; all of them up to until_us have come now."""
+        check_events(events, self._width, self._height)
+        self._waiting = np.concatenate([self._waiting, events])
+        self._until_us = max(self._until_us, until_us)
+        while self._shutter.closes_us(self._taken) <= until_us:
+            self._take()
+
+    def close(self) -> None:
+        """Take the last picture and give the file its name."""
+        finished_us = end_us(self._until_us, self._waiting)
+        while self._taken == 0 or self._shutter.closes_us(self._taken - 1) < finished_us:
+            self._take()
+        self._film.close()
+
+    def __enter__(self) -> "Preview":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._film.discard(kind, error, trace)
+
+    def _take(self) -> None:
+        """Draw the next picture and forget what none after it will show."""
+        while len(self._frames) > 1 and self._frames[1][0] < self._shutter.closes_us(self._taken):
+            self._frames.popleft()
+        self._film.add(self._draw())
+        self._taken += 1
+        needed = np.searchsorted(self._waiting["t"], self._shutter.opens_us(self._taken))
+        self._waiting = self._waiting[needed:].copy()
+
+    def _draw(self) -> Picture:
+        """The picture that is due, (rows, columns) of indices into the colours; both are even."""
+        events = self._shutter.exposed(self._taken, self._waiting)
+        right = _GREYS + last_polarity(events, self._width, self._height)
+        panels = [np.full_like(right, _GREYS), right] if self._encoding else [right]
+        if self._frames and self._frames[0][0] < self._shutter.closes_us(self._taken):
+            panels[0] = _grey(screen_codes(self._frames[0][1], self._encoding))
+        panels = [panel.repeat(self._scale, axis=0).repeat(self._scale, axis=1) for panel in panels]
+        if self._encoding:
+            panels.insert(1, np.full((panels[0].shape[0], _GAP_PX), _GREYS, np.uint8))
+        picture = np.hstack(panels)
+        # 4:2:0 video wants even numbers of rows and columns.
+        picture = np.pad(picture, [(0, size % 2) for size in picture.shape], constant_values=_GREYS)
+        return np.vstack([picture, self._caption(picture.shape[1], events.size)])
+
+    def _caption(self, columns: int, events: int) -> Picture:
+        """Time on the left, event rate on the right, (_CAPTION_PX, columns)."""
+        from PIL import Image, ImageDraw
+
+        dark = sum(self._palette.background) < 3 * 128
+        strip = Image.new("L", (columns, _CAPTION_PX), 16 if dark else 240)
+        draw = ImageDraw.Draw(strip)
+        ink = 224 if dark else 32
+        speed = f"  at 1/{self._slowdown:g} speed" if self._slowdown != 1 else ""
+        time = f"{self._shutter.closes_us(self._taken) * 1e-6:.3f} s{speed}"
+        rate = f"{events / self._shutter.exposure_us * 1e3:.1f} kev/s"
+        draw.text((6, _CAPTION_PX // 2), time, fill=ink, font=self._font, anchor="lm")
+        draw.text((columns - 6, _CAPTION_PX // 2), rate, fill=ink, font=self._font, anchor="rm")
+        return _grey(np.asarray(strip))
+
+
+def _grey(codes: Picture) -> Picture:
+    return (codes.astype(np.uint16) * (_GREYS - 1) // 255).astype(np.uint8)
+
+
+def _colours(palette: Palette) -> NDArray[np.uint8]:
+    """Red, green, blue of each index, (256, 3)."""
+    greys = np.linspace(0, 255, _GREYS).round()[:, None].repeat(3, axis=1)
+    return np.vstack([greys, palette.background, palette.off, palette.on]).astype(np.uint8)
+
+
+class _Film:
+    """Pictures of one size, encoded one by one into a file that appears when it is closed."""
+
+    def __init__(
+        self, target: Path, shape: tuple[int, int], colours: NDArray[np.uint8], fps: float, overwrite: bool
+    ) -> None:
+        import av
+
+        self._target = target
+        self._colours = colours
+        kind = target.suffix.lower()
+        if kind not in (".mp4", ".gif"):
+            raise FormatError(f"a preview is an .mp4 or a .gif, not {target.name}; choose one of these")
+        if kind == ".gif" and fps > _FASTEST_GIF_FPS:
+            raise ParameterError(
+                f"fps = {fps:g}; players slow a .gif down beyond {_FASTEST_GIF_FPS}, give less or write .mp4"
+            )
+        with ExitStack() as stack:
+            temporary = stack.enter_context(new_file(target, overwrite=overwrite))
+            self._container = stack.enter_context(av.open(str(temporary), "w", format=kind[1:]))
+            codec, options = (
+                ("gif", {}) if kind == ".gif" else ("libx264", {"crf": "18", "preset": "veryfast"})
+            )
+            rate = Fraction(fps).limit_denominator(10_000)
+            self._stream = self._container.add_stream(codec, rate=rate, options=options)
+            self._stream.height, self._stream.width = shape
+            self._stream.pix_fmt = "pal8" if kind == ".gif" else "yuv420p"
+            self._open = stack.pop_all()
+
+    def add(self, picture: Picture) -> None:
+        """Encode a picture of indices."""
+        import av
+
+        if self._stream.pix_fmt == "pal8":
+            opaque = np.insert(self._colours, 0, 255, axis=1)
+            frame = av.VideoFrame.from_ndarray((picture, opaque), format="pal8")
+        else:
+            frame = av.VideoFrame.from_ndarray(self._colours[picture], format="rgb24")
+        with clear_errors(self._target):
+            self._container.mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        """Write what the encoder still holds, and give the file its name."""
+        with clear_errors(self._target), self._open:
+            self._container.mux(self._stream.encode())
+
+    def discard(
+        self, kind: type[BaseException], error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Remove what was written, because of this exception."""
+        with clear_errors(self._target):
+            self._open.__exit__(kind, error, trace)

@@ -1,0 +1,169 @@
+"""Events as pictures: stills, one after the other, and a figure for a page.
+
+A picture of events shows those of a span of time, its exposure; where a pixel fired more than
+once the last event is seen. Nothing here needs a screen.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dvs.errors import InputError, ParameterError
+from dvs.events import EventArray, Recording
+from dvs.luminance import Encoding, linear_light, luminance_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Colour = tuple[int, int, int]
+Picture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Palette:
+    """Colours (red, green, blue) of a picture of events."""
+
+    background: Colour
+    on: Colour
+    off: Colour
+
+
+# The four of Prophesee's Metavision viewers: users know them, and no other set is agreed on.
+PALETTES = {
+    "dark": Palette(background=(30, 37, 52), on=(255, 255, 255), off=(64, 126, 201)),
+    "light": Palette(background=(255, 255, 255), on=(64, 126, 201), off=(30, 37, 52)),
+    "cool-warm": Palette(background=(217, 224, 237), on=(255, 113, 117), off=(87, 123, 198)),
+    "grey": Palette(background=(128, 128, 128), on=(255, 255, 255), off=(0, 0, 0)),
+}
+
+
+def find_palette(palette: str | Palette) -> Palette:
+    """The palette of that name; a `Palette` is returned as it is."""
+    if isinstance(palette, Palette):
+        return palette
+    if palette not in PALETTES:
+        raise ParameterError(f"palette = {palette!r}; choose one of {', '.join(PALETTES)}, or give a Palette")
+    return PALETTES[palette]
+
+
+# Stills
+
+
+def accumulate(events: EventArray, width: int, height: int, palette: str | Palette = "dark") -> Picture:
+    """The events as a picture, (height, width, 3) uint8; the last event of a pixel is seen."""
+    colours = find_palette(palette)
+    table = np.array([colours.background, colours.off, colours.on], np.uint8)
+    return table[last_polarity(events, width, height)]
+
+
+def last_polarity(events: EventArray, width: int, height: int) -> NDArray[np.uint8]:
+    """(height, width): 0 where nothing happened, 1 where the last event was OFF, 2 where ON."""
+    last = np.zeros((height, width), np.uint8)
+    last[events["y"], events["x"]] = events["p"] + 1
+    return last
+
+
+def time_surface(
+    events: EventArray, width: int, height: int, t_us: int, tau_us: float = 30_000.0
+) -> NDArray[np.float32]:
+    """The fading trace of the events up to t_us, (height, width) in [-1, 1].
+
+    Each pixel is +-exp(-(t - t_last) / tau) of its last event, + for ON (Lagorce et al. 2017,
+    HOTS, with both polarities on one surface); 0 where there was none.
+    """
+    if not tau_us > 0:
+        raise ParameterError(f"tau_us = {tau_us}; give a time above 0 us, such as 30000")
+    past = events[: np.searchsorted(events["t"], t_us, side="right")]
+    surface = np.zeros((height, width), np.float32)
+    surface[past["y"], past["x"]] = (2 * past["p"] - 1) * np.exp((past["t"] - t_us) / tau_us)
+    return surface
+
+
+def shade(values: NDArray[np.floating], palette: str | Palette = "dark") -> Picture:
+    """Numbers in [-1, 1] (H, W) as a picture: 0 is background, 1 is ON and -1 is OFF in full."""
+    colours = find_palette(palette)
+    background, on, off = (
+        np.array(colour, np.float32) for colour in (colours.background, colours.on, colours.off)
+    )
+    strength = np.clip(np.abs(values), 0, 1)[..., None]
+    full = np.where(values[..., None] > 0, on, off)
+    return np.round(background + strength * (full - background)).astype(np.uint8)
+
+
+def screen_codes(frame: NDArray, encoding: Encoding) -> Picture:
+    """A frame (H, W) as 8-bit sRGB codes, for a screen; brighter than white is white."""
+    steps = luminance_table(Encoding(), 8)
+    middle = (steps[1:] + steps[:-1]) / 2
+    if frame.dtype in (np.uint8, np.uint16):
+        table = luminance_table(encoding, 8 * frame.dtype.itemsize)
+        return np.searchsorted(middle, table).astype(np.uint8)[frame]
+    return np.searchsorted(middle, linear_light(frame, encoding)).astype(np.uint8)
+
+
+# One after the other
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shutter:
+    """When picture k = 0, 1, ... is exposed: the exposures end one period apart."""
+
+    start_us: int
+    period_us: float
+    exposure_us: float
+
+    def closes_us(self, k: int) -> int:
+        """The first microsecond that picture k does not show."""
+        return round(self.start_us + (k + 1) * self.period_us)
+
+    def opens_us(self, k: int) -> int:
+        """The first microsecond that picture k shows."""
+        return round(self.start_us + (k + 1) * self.period_us - self.exposure_us)
+
+    def exposed(self, k: int, events: EventArray) -> EventArray:
+        """The events of picture k."""
+        first, last = np.searchsorted(events["t"], [self.opens_us(k), self.closes_us(k)], side="left")
+        return events[first:last]
+
+
+def make_shutter(start_us: int, fps: float, slowdown: float, exposure_us: float | None) -> Shutter:
+    """The shutter for fps pictures a second of film, which is `slowdown` times slower than life."""
+    for name, value in (("fps", fps), ("slowdown", slowdown), ("exposure_us", exposure_us)):
+        if value is not None and not 0 < value < math.inf:
+            raise ParameterError(f"{name} = {value}; give a number above 0")
+    period_us = 1e6 / (fps * slowdown)
+    if period_us < 1:
+        raise ParameterError(
+            f"{fps * slowdown:g} pictures a second are closer than 1 us; lower fps or slowdown"
+        )
+    return Shutter(start_us=start_us, period_us=period_us, exposure_us=exposure_us or period_us)
+
+
+def render_frames(
+    recording: Recording,
+    fps: float = 30.0,
+    exposure_us: float | None = None,
+    palette: str | Palette = "dark",
+) -> Iterator[tuple[int, Picture]]:
+    """(t_us, picture (height, width, 3)) for each t_us = start + k / fps, k = 1, 2, ... to the end.
+
+    A picture shows the events of [t_us - exposure_us, t_us); the default exposure is 1 / fps,
+    so that every event is seen once. The last picture may reach beyond the end.
+    """
+    shutter = make_shutter(recording.start_us, fps, 1.0, exposure_us)
+    finished_us = end_us(recording.stop_us, recording.events)
+    for k in count():
+        if k and shutter.closes_us(k - 1) >= finished_us:
+            return
+        events = shutter.exposed(k, recording.events)
+        yield shutter.closes_us(k), accumulate(events, recording.width, recording.height, palette)
+
+
+def end_us(stop_us: int | None, events: EventArray) -> int:
+    """Where pictures may end: exposures are open above, so beyond an event at the very stop."""
+    assert stop_us is not None
+    return max(stop_us, int(events["t"][-1]) + 1) if events.size else stop_us
