@@ -13,11 +13,12 @@ from dvs.events import EventArray, Recording, empty_events
 def assert_event_rate(events: Recording | EventArray, expected_hz: float, rtol: float = 0.1) -> None:
     """The whole sensor makes expected_hz events a second, within the share rtol of that."""
     __tracebackhide__ = True
-    rate_hz = statistics.rate_hz(_recording(events))
+    recording = _recording(events)
+    rate_hz = statistics.rate_hz(recording)
     if abs(rate_hz - expected_hz) > rtol * expected_hz:
         raise AssertionError(
             f"event rate is {rate_hz:.6g} Hz, expected {expected_hz:.6g} Hz within {rtol:.3g} of it"
-            f"{_change(rate_hz, expected_hz)}: {_described(events)}"
+            f"{_change(rate_hz, expected_hz)}: {_described(recording)}"
         )
 
 
@@ -39,7 +40,7 @@ def assert_silent(events: Recording | EventArray) -> None:
     recording = _recording(events)
     if len(recording):
         first = _event(recording.events[0])
-        raise AssertionError(f"expected silence, found {_described(events)}; the first is {first}")
+        raise AssertionError(f"expected silence, found {_described(recording)}; the first is {first}")
 
 
 def assert_same_events(a: Recording | EventArray, b: Recording | EventArray, tolerance_us: int = 0) -> None:
@@ -88,7 +89,7 @@ def assert_intervals_exponential(events: Recording | EventArray, p_value: float 
         raise AssertionError(
             f"intervals are not exponential: too many {side} ones (Kolmogorov-Smirnov distance "
             f"{result.statistic:.3g} at quantile {result.statistic_location:.3g}, p = {result.pvalue:.2g} "
-            f"below {p_value:g}): {_described(events)}"
+            f"below {p_value:g}): {_described(recording)}"
         )
 
 
@@ -129,8 +130,7 @@ def _recording(events: Recording | EventArray) -> Recording:
     return Recording(events=events, width=int(events["x"].max()) + 1, height=int(events["y"].max()) + 1)
 
 
-def _described(events: Recording | EventArray) -> str:
-    recording = _recording(events)
+def _described(recording: Recording) -> str:
     on = int(np.count_nonzero(recording.events["p"]))
     return f"{len(recording)} events ({on} ON, {len(recording) - on} OFF) in {recording.duration_s:.6g} s"
 

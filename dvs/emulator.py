@@ -22,10 +22,14 @@ from dvs.events import EventArray, Recording, empty_events
 from dvs.frames import Frames, frames_from_array
 from dvs.luminance import DARK_OFFSET, Encoding, log_luminance_table, relative_luminance
 from dvs.noise import QUIET_HZ, is_noisy, light_laws
-from dvs.sensors import Sensor, sensor as load_sensor
+from dvs.sensors import Sensor, load_sensor
 
 CHUNK_PIXELS = 8_000_000
 LONGEST_CHUNK = 256
+
+STILL_BEFORE_S = 100.0
+"""A scene as one meets it: longer than the cycle of any leak above 0.01 Hz, but not for ever. With
+uniform phases whatever the leak, pixels of a busy scene would begin half a threshold too near to ON."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,20 +38,24 @@ class Settings:
 
     illuminance_lux: illuminance at which white is seen; a sensor's bandwidth, leak and noise
     depend on it. dark_offset: added to luminance (white = 1) before the logarithm; a property of the
-    input, see `dvs.luminance`. threads: None for one on each core; the result does not depend on it.
+    input, see `dvs.luminance`. still_before_s: for how long the scene had been still before the first frame:
+    what the leak has built up by then is each pixel's random phase. threads: None for one on each core; the result does not depend on it.
     """
 
     sensor: Sensor
     seed: int = 0
     illuminance_lux: float = 1000.0
     dark_offset: float = DARK_OFFSET
+    still_before_s: float = STILL_BEFORE_S
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        for name, lowest in (("illuminance_lux", 0.0), ("dark_offset", 0.0)):
+        for name in ("illuminance_lux", "dark_offset"):
             value = getattr(self, name)
-            if not (math.isfinite(value) and value > lowest):
-                raise ParameterError(f"{name} is {value}, expected a finite number above {lowest:g}")
+            if not (math.isfinite(value) and value > 0):
+                raise ParameterError(f"{name} is {value}, expected a finite number above 0")
+        if not 0 <= self.still_before_s < math.inf:
+            raise ParameterError(f"still_before_s is {self.still_before_s}, expected a finite number, 0 or more")
         if not (isinstance(self.seed, int | np.integer) and 0 <= self.seed < 2**63):
             raise ParameterError(f"seed is {self.seed!r}, expected a whole number from 0 to 2**63 - 1")
         if self.threads is not None and self.threads < 1:
@@ -60,6 +68,7 @@ class Settings:
             "seed": int(self.seed),
             "illuminance_lux": self.illuminance_lux,
             "dark_offset": self.dark_offset,
+            "still_before_s": self.still_before_s,
         }
 
 
@@ -130,7 +139,7 @@ def start(settings: Settings, encoding: Encoding, t_us: float, frame: NDArray) -
     louder = math.log(max(sensor.hot_pixel_hz, QUIET_HZ) / max(sensor.shot_noise_hz, QUIET_HZ))
     pixel.start_tiles(
         np.arange(tiles), light[0], table, state.wide, state.narrow, state.draws, _nominal(sensor), spreads,
-        sensor.leak_hz > 0, (sensor.hot_pixel_fraction, louder), laws, laws_from, settings.seed,
+        settings.still_before_s * 1e6, (sensor.hot_pixel_fraction, louder), laws, laws_from, settings.seed,
     )  # fmt: skip
     return state
 
@@ -207,6 +216,7 @@ def emulate(
     seed: int = 0,
     illuminance_lux: float = 1000.0,
     dark_offset: float = DARK_OFFSET,
+    still_before_s: float = STILL_BEFORE_S,
     threads: int | None = None,
     progress: Callable[[Batch], None] | None = None,
 ) -> Recording:
@@ -230,6 +240,7 @@ def emulate(
         seed=seed,
         illuminance_lux=illuminance_lux,
         dark_offset=dark_offset,
+        still_before_s=still_before_s,
         threads=threads,
     )
     batches = []

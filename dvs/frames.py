@@ -177,8 +177,9 @@ def check_values(frame: NDArray, label: str) -> None:
 def default_encoding(frame: NDArray, name: str) -> Encoding:
     """The encoding numbers have unless something else is said: sRGB codes, or linear light if float.
 
-    Raises InputError for float numbers that look like codes.
+    Raises InputError for other dtypes, and for float numbers that look like codes.
     """
+    frame = _checked_picture(frame, f"frame 0 of {name}")
     if frame.dtype.kind == "u":
         return Encoding(white=float(np.iinfo(frame.dtype).max))
     if frame.max() > _BRIGHTEST_UNASKED:

@@ -17,12 +17,24 @@ def new_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterat
     the target exists (unless `overwrite`), is no regular file, or its folder cannot be written.
     """
     target = Path(path)
+    refuse_existing(target, overwrite)
+    with appearing(target, overwrite) as temporary:
+        yield temporary
+
+
+def refuse_existing(target: Path, overwrite: bool) -> None:
+    """`OutputError` where the target exists, unless it is a regular file that may be overwritten."""
     if os.path.lexists(target) and not target.is_file():
         raise OutputError(f"{target} exists and is not a regular file; choose another name")
     if os.path.lexists(target) and not overwrite:
         raise OutputError(
             f"{target} exists; choose another name, or overwrite it (overwrite=True, --overwrite)"
         )
+
+
+@contextmanager
+def appearing(target: Path, overwrite: bool) -> Iterator[Path]:
+    """What `new_file` does after its check: a file that appeared meanwhile is not replaced either."""
     temporary = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
     with clear_errors(target):
         temporary.touch(exist_ok=False)
@@ -38,6 +50,16 @@ def new_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterat
         _publish(temporary, target, overwrite)
 
 
+def _publish(temporary: Path, target: Path, overwrite: bool) -> None:
+    if not overwrite:
+        try:
+            # Claim the name first: a rename alone would replace a file that appeared meanwhile.
+            target.touch(exist_ok=False)
+        except FileExistsError as error:
+            raise OutputError(f"{target} appeared meanwhile; what was made is kept in {temporary}") from error
+    temporary.replace(target)
+
+
 @contextmanager
 def clear_errors(target: Path) -> Iterator[None]:
     """Turn whatever the system says while a file is written into one line."""
@@ -50,17 +72,3 @@ def clear_errors(target: Path) -> Iterator[None]:
         raise OutputError(
             f"{target} cannot be written: {reason}; free some space, or choose another folder"
         ) from error
-
-
-def _publish(temporary: Path, target: Path, overwrite: bool) -> None:
-    if overwrite:
-        temporary.replace(target)
-        return
-    try:
-        # Unlike a rename, a link never replaces a file that appeared meanwhile.
-        os.link(temporary, target)
-    except FileExistsError as error:
-        raise OutputError(
-            f"{target} appeared while it was being made; the new file is {temporary}"
-        ) from error
-    temporary.unlink()

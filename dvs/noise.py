@@ -9,6 +9,9 @@ the threshold, R = nu(theta). That fixes sigma, and with u = d / theta
     h(u) = f0 exp(-c u^2),      c = ln(f0 / R),      h(1) = R.
 
 A still scene thus fires at exactly the requested rate, and a signal near threshold fires early.
+
+Rare noise (R far below the bandwidth) does not come from the photoreceptor alone, and taken as if it
+did it would lower every threshold: c is at most `SHARPEST`, so that with R the effect vanishes too.
 """
 
 import math
@@ -21,13 +24,18 @@ from dvs.sensors import Sensor
 FASTEST_ATTEMPTS_HZ = 1e4
 """Attempts a second of a pixel whose photoreceptor is not limited: the amplifier behind it is."""
 
+SHARPEST = 6.0
+"""Largest c: at the threshold a pixel is at most exp(6) = 400 times as noisy as at rest."""
+
 QUIET_HZ = 1e-9
 """Shot-noise rate that stands for none in a sensor with hot pixels (one event in 30 years)."""
 
 NO_LIMIT_PER_US = 1e6
 """Inverse time constant of an unlimited photoreceptor: it settles within a picosecond."""
 
-LAW_STEPS_PER_LN = 32
+# Columns of the table of light laws.
+LAW_RATE, LAW_LEAK, LAW_ATTEMPTS, LAW_ON, LAW_OFF = range(5)
+LAW_STEPS_PER_LN = 16
 LAW_SPAN_LN = 24.0
 
 
@@ -76,7 +84,7 @@ def light_laws(
     on_hz = rate_hz * sensor.shot_noise_on_share
     off_hz = rate_hz - on_hz
     attempts_hz = np.minimum(1e6 * table[:, 0] / (2 * math.pi), FASTEST_ATTEMPTS_HZ)
-    c = np.maximum(np.log(attempts_hz / np.maximum(on_hz, off_hz)), 1.0)
+    c = np.clip(np.log(attempts_hz / np.maximum(on_hz, off_hz)), 1.0, SHARPEST)
     attempts_hz = np.maximum(on_hz, off_hz) * np.exp(c)
     table[:, 2] = attempts_hz * 1e-6
     with np.errstate(divide="ignore"):
@@ -89,4 +97,3 @@ def light_laws(
 def is_noisy(sensor: Sensor) -> bool:
     """Whether any pixel of the sensor has shot noise."""
     return sensor.shot_noise_hz > 0 or (sensor.hot_pixel_fraction > 0 and sensor.hot_pixel_hz > 0)
-

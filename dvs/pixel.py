@@ -26,28 +26,38 @@ from numba import njit, types
 from numba.extending import overload
 
 from dvs.draws import exponential, normal, uniform
-from dvs.noise import LAW_STEPS_PER_LN
+from dvs.noise import LAW_ATTEMPTS, LAW_LEAK, LAW_OFF, LAW_ON, LAW_RATE, LAW_STEPS_PER_LN
 
-TILE = 2048
-"""Pixels worked through together: at 76 bytes each their state stays in the second-level cache."""
+TILE = 256
+"""Pixels worked through together: few enough for their state to stay in the first-level cache."""
 
 # A tile's state is two blocks of (field, TILE). Double precision carries the microsecond:
-PHOTORECEPTOR, MEMORY, LIGHT = 0 * TILE, 1 * TILE, 2 * TILE
+PHOTORECEPTOR, MEMORY, LIGHT = (field * TILE for field in range(3))
 WIDE_FIELDS = 3
-# The next two live in the worker's copy only: light and photoreceptor at the end of the frame.
-LIGHT_NEXT, PHOTORECEPTOR_NEXT = 3 * TILE, 4 * TILE
-WIDE_WORK_FIELDS = 5
+# what it was at the start of the frame interval is kept in the worker's copy only.
+PHOTORECEPTOR_BEFORE, MEMORY_BEFORE, LIGHT_BEFORE = (field * TILE for field in range(3, 6))
+WIDE_WORK_FIELDS = 6
 # Single precision describes the pixel. Thresholds are relative to the nominal ones, so that a
 # sensor without mismatch has exactly the thresholds that were asked for.
-THETA_ON, THETA_OFF, RATE, LEAK, HOLD = 0 * TILE, 1 * TILE, 2 * TILE, 3 * TILE, 4 * TILE
-FUSE, ATTEMPTS, NOISE_ON, NOISE_OFF = 5 * TILE, 6 * TILE, 7 * TILE, 8 * TILE
-RATE_FACTOR, LEAK_FACTOR, NOISE_LOG_FACTOR = 9 * TILE, 10 * TILE, 11 * TILE
+THETA_ON, THETA_OFF, HOLD, FUSE = (field * TILE for field in range(4))
+RATE, LEAK, ATTEMPTS, NOISE_ON, NOISE_OFF = (field * TILE for field in range(4, 9))
+RATE_FACTOR, LEAK_FACTOR, NOISE_LOG_FACTOR = (field * TILE for field in range(9, 12))
 NARROW_FIELDS = 12
-# Least distance to either threshold within the frame (1: a full threshold away, 0: reached).
+# Least distance of v - r to either threshold within the frame, ln units.
 NEAR_ON, NEAR_OFF = 12 * TILE, 13 * TILE
 NARROW_WORK_FIELDS = 14
 
-NO_EVENT, OFF, ON = -1, 0, 1
+# Lanes: the pixels of a tile in which something happens, side by side, in double precision.
+# Where a lane stands within the frame interval, and what holds until its next event:
+NOW, V, R, A, B, TH_ON, TH_OFF, FUEL = (field * TILE for field in range(8))
+K, DRIFT, FIRE, C_ON, C_OFF, K_FACTOR, DRIFT_FACTOR, C_LESS = (field * TILE for field in range(8, 16))
+# The way ahead: v - r = X + SLOPE w + BEND (exp(-K w) - 1), to END after SPAN, the end of the frame;
+# HAZARD, the highest on that way; WAIT, until the next event.
+X, SLOPE, BEND, SPAN, END, NEAREST_ON, NEAREST_OFF, HAZARD, WAIT = (field * TILE for field in range(16, 25))
+LANE_FIELDS = 25
+
+NO_EVENT, OFF, ON, UNSOLVED = -1, 0, 1, 2
+ASLEEP, DISTURBED, REACHING = 0, 1, 2
 
 # Draws that describe the pixel itself; those in time count up from 0, so the two never meet.
 # A normal number takes two.
@@ -59,7 +69,7 @@ LOWEST_THETA = 0.1
 """Lowest threshold that mismatch makes of a pixel, relative to the nominal one."""
 
 _PRECISION_US = 1e-3
-_ROUNDING = np.float32(1e-5)
+_ROUNDING = np.float32(1e-6)
 _ONE, _ZERO = np.float32(1.0), np.float32(0.0)
 
 
@@ -77,10 +87,16 @@ def _light_of_kind(value, table):
 
 @njit(cache=True, nogil=True, inline="always", error_model="numpy")
 def _exp_minus(x):
-    """exp(-x) for 0 <= x <= 40, to 1e-10, in a form that the compiler vectorises."""
-    x *= 1.0 / 1024.0
-    p = 1.0 - x * (1.0 - x * (1 / 2) * (1.0 - x * (1 / 3) * (1.0 - x * (1 / 4) * (1.0 - x * (1 / 5)))))
-    for _ in range(10):
+    """exp(-x) for x >= 0, to 1e-12 of its value at 0, in a form that the compiler vectorises."""
+    x = min(x, 40.0) * (1 / 128)
+    p = 1 / 720
+    p = p * x - 1 / 120
+    p = p * x + 1 / 24
+    p = p * x - 1 / 6
+    p = p * x + 1 / 2
+    p = p * x - 1.0
+    p = p * x + 1.0
+    for _ in range(7):
         p *= p
     return p
 
@@ -88,9 +104,13 @@ def _exp_minus(x):
 @njit(cache=True, nogil=True, inline="always", error_model="numpy")
 def _exp_minus_single(x):
     """exp(-x) for x >= 0 in single precision, to 1e-4: enough for a hazard."""
-    x = min(x, np.float32(80.0)) * np.float32(1 / 128)
-    p = _ONE - x * (_ONE - x * np.float32(1 / 2) * (_ONE - x * np.float32(1 / 3) * (_ONE - x * np.float32(1 / 4))))
-    for _ in range(7):
+    x = min(x, np.float32(80.0)) * np.float32(1 / 64)
+    p = np.float32(1 / 24)
+    p = p * x - np.float32(1 / 6)
+    p = p * x + np.float32(1 / 2)
+    p = p * x - _ONE
+    p = p * x + _ONE
+    for _ in range(6):
         p *= p
     return p
 
@@ -102,48 +122,47 @@ def _sweep(wide, narrow, theta_on, theta_off, dt):
     v is monotone unless it crosses the light; then it stays between v0 and
     v0 + (extreme light - v0) (1 - exp(-dt / tau)).
     """
-    to_on, to_off = 1.0 / theta_on, 1.0 / theta_off
+    per_us = 1.0 / dt
     for i in range(TILE):
-        light, light_next = wide[LIGHT + i], wide[LIGHT_NEXT + i]
+        light, light_next = wide[LIGHT_BEFORE + i], wide[LIGHT + i]
         v, memory = wide[PHOTORECEPTOR + i], wide[MEMORY + i]
-        x = narrow[RATE + i] * dt
-        decay = _exp_minus(min(x, 40.0))
-        lag = (light_next - light) / x
+        decay = _exp_minus(narrow[RATE + i] * dt)
+        # One over a single-precision number, in single precision: a tenth of the time, and exact enough.
+        lag = (light_next - light) * per_us * (_ONE / narrow[RATE + i])
         v_next = light_next - lag + (v - light + lag) * decay
-        wide[PHOTORECEPTOR_NEXT + i] = v_next
         monotone = (light - v) * (light_next - v_next) >= 0.0
         highest = v + max(max(light, light_next) - v, 0.0) * (1.0 - decay)
         lowest = v + min(min(light, light_next) - v, 0.0) * (1.0 - decay)
         highest = max(v, v_next) if monotone else highest
         lowest = min(v, v_next) if monotone else lowest
-        highest += narrow[LEAK + i] * dt
-        narrow[NEAR_ON + i] = 1.0 - (highest - memory) * to_on / narrow[THETA_ON + i]
-        narrow[NEAR_OFF + i] = 1.0 - (memory - lowest) * to_off / narrow[THETA_OFF + i]
+        drift = narrow[LEAK + i] * dt
+        narrow[NEAR_ON + i] = narrow[THETA_ON + i] * theta_on - (highest + drift - memory)
+        narrow[NEAR_OFF + i] = narrow[THETA_OFF + i] * theta_off - (memory - lowest)
+        wide[PHOTORECEPTOR_BEFORE + i] = v
+        wide[MEMORY_BEFORE + i] = memory
+        wide[PHOTORECEPTOR + i] = v_next
+        wide[MEMORY + i] = memory - drift
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _wake(narrow, awake, dt, noisy):
-    """Mark the pixels in which something can happen; burn the fuses at their highest hazard."""
+    """Say of each pixel whether it sleeps, is noisy or blind, or comes to a threshold; burn the fuses.
+
+    A fuse burns at the highest hazard within the frame; it is long enough, or the pixel wakes.
+    """
     single_dt = np.float32(dt)
     for i in range(TILE):
         near_on, near_off = narrow[NEAR_ON + i], narrow[NEAR_OFF + i]
-        awake[i] = (near_on < _ROUNDING) | (near_off < _ROUNDING) | (narrow[HOLD + i] > _ZERO)
+        reaches = (near_on < _ROUNDING) | (near_off < _ROUNDING)
+        disturbed = narrow[HOLD + i] > _ZERO
         if noisy:
             near_on, near_off = max(near_on, _ZERO), max(near_off, _ZERO)
             hazard = _exp_minus_single(narrow[NOISE_ON + i] * near_on * near_on)
             hazard += _exp_minus_single(narrow[NOISE_OFF + i] * near_off * near_off)
             burnt = narrow[ATTEMPTS + i] * single_dt * hazard
-            awake[i] |= burnt >= narrow[FUSE + i]
-            narrow[FUSE + i] -= _ZERO if awake[i] else burnt
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _settle(wide, narrow, awake, dt):
-    """Take over the sweep's result for every pixel that slept; the others have been solved."""
-    for i in range(TILE):
-        wide[LIGHT + i] = wide[LIGHT_NEXT + i]
-        wide[PHOTORECEPTOR + i] = wide[PHOTORECEPTOR + i] if awake[i] else wide[PHOTORECEPTOR_NEXT + i]
-        wide[MEMORY + i] -= 0.0 if awake[i] else narrow[LEAK + i] * dt
+            disturbed |= burnt >= narrow[FUSE + i]
+            narrow[FUSE + i] -= _ZERO if reaches | disturbed else burnt
+        awake[i] = REACHING if reaches else (DISTURBED if disturbed else ASLEEP)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -200,199 +219,343 @@ def _crossing(x, slope, transient, k, span, theta_on, theta_off):
     return span, NO_EVENT
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _hazards(level, theta_on, theta_off, c_on, c_off):
-    """exp(-c u^2) of an ON and of an OFF event when v - r is at `level`."""
-    to_on, to_off = max(1.0 - level / theta_on, 0.0), max(1.0 + level / theta_off, 0.0)
-    return math.exp(-c_on * to_on * to_on), math.exp(-c_off * to_off * to_off)
+@njit(cache=True, nogil=True, inline="always", error_model="numpy")
+def _law(laws, column, place):
+    """The law in this column, `place` rows down its table (a fraction lies in between)."""
+    row = min(np.int64(place), laws.shape[0] - 2)
+    return laws[row, column] + (place - row) * (laws[row + 1, column] - laws[row, column])
+
+
+@njit(cache=True, nogil=True, inline="always", error_model="numpy")
+def _sharpness(c, louder, theta):
+    """The c of a hazard exp(-c d^2), d in ln units, of a pixel exp(louder) times as noisy."""
+    return max(c - louder, 0.0) / (theta * theta)
+
+
+@njit(cache=True, nogil=True, inline="always", error_model="numpy")
+def _place(laws, lowest, light):
+    return min(max((light - lowest) * LAW_STEPS_PER_LN, 0.0), laws.shape[0] - 1.0)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _race(i, pixel, x, slope, transient, k, span, theta_on, theta_off, narrow, draws, seed):
-    """First noise event within [0, span]: (time, polarity), or (span, NO_EVENT).
+def _load_lane(j, i, wide, narrow, lanes, nominal_on, nominal_off, dt):
+    """Copy pixel `i`, as it was at the start of the frame interval, into lane `j`."""
+    theta_on = narrow[THETA_ON + i] * nominal_on
+    lanes[NOW + j] = 0.0
+    lanes[V + j] = wide[PHOTORECEPTOR_BEFORE + i]
+    lanes[R + j] = wide[MEMORY_BEFORE + i]
+    lanes[A + j] = wide[LIGHT_BEFORE + i]
+    lanes[B + j] = (wide[LIGHT + i] - wide[LIGHT_BEFORE + i]) / dt
+    lanes[TH_ON + j] = theta_on
+    lanes[TH_OFF + j] = narrow[THETA_OFF + i] * nominal_off
+    lanes[FUEL + j] = narrow[FUSE + i]
+    lanes[K + j] = narrow[RATE + i]
+    lanes[DRIFT + j] = narrow[LEAK + i]
+    lanes[FIRE + j] = narrow[ATTEMPTS + i]
+    lanes[C_ON + j] = narrow[NOISE_ON + i]
+    lanes[C_OFF + j] = narrow[NOISE_OFF + i]
+    lanes[K_FACTOR + j] = narrow[RATE_FACTOR + i]
+    lanes[DRIFT_FACTOR + j] = narrow[LEAK_FACTOR + i] * theta_on
+    lanes[C_LESS + j] = narrow[NOISE_LOG_FACTOR + i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _store_lane(j, i, wide, narrow, lanes, dt):
+    """Copy lane `j`, which has reached the end of the frame interval, back to pixel `i`."""
+    wide[PHOTORECEPTOR + i] = lanes[V + j]
+    wide[MEMORY + i] = lanes[R + j]
+    narrow[HOLD + i] = max(lanes[NOW + j] - dt, 0.0)
+    narrow[FUSE + i] = lanes[FUEL + j]
+    narrow[RATE + i] = lanes[K + j]
+    narrow[LEAK + i] = lanes[DRIFT + j]
+    narrow[ATTEMPTS + i] = lanes[FIRE + j]
+    narrow[NOISE_ON + i] = lanes[C_ON + j]
+    narrow[NOISE_OFF + i] = lanes[C_OFF + j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _operate(lanes, count, kinds, laws, lowest, dt):
+    """Set bandwidth, leak and noise of lanes that see again after an event to those at this light."""
+    for j in range(count):
+        place = _place(laws, lowest, lanes[A + j] + lanes[B + j] * lanes[NOW + j])
+        event = (kinds[j] != NO_EVENT) & (lanes[NOW + j] < dt)
+        lanes[K + j] = _law(laws, LAW_RATE, place) * lanes[K_FACTOR + j] if event else lanes[K + j]
+        lanes[DRIFT + j] = (
+            _law(laws, LAW_LEAK, place) * lanes[DRIFT_FACTOR + j] if event else lanes[DRIFT + j]
+        )
+        lanes[FIRE + j] = _law(laws, LAW_ATTEMPTS, place) if event else lanes[FIRE + j]
+        c_on = _sharpness(_law(laws, LAW_ON, place), lanes[C_LESS + j], lanes[TH_ON + j])
+        c_off = _sharpness(_law(laws, LAW_OFF, place), lanes[C_LESS + j], lanes[TH_OFF + j])
+        lanes[C_ON + j] = c_on if event else lanes[C_ON + j]
+        lanes[C_OFF + j] = c_off if event else lanes[C_OFF + j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _end_blindness(lanes, count, hold, kinds, dt):
+    """Take lanes that are blind for `hold` us, (count,), to where they see again; like after an event."""
+    for j in range(count):
+        blind = hold[j] > 0.0
+        way = min(hold[j], dt)
+        lag = lanes[B + j] * (_ONE / np.float32(lanes[K + j]))
+        v = (
+            lanes[A + j]
+            + lanes[B + j] * way
+            - lag
+            + (lanes[V + j] - lanes[A + j] + lag) * _exp_minus(lanes[K + j] * way)
+        )
+        lanes[V + j] = v
+        lanes[R + j] = v if blind else lanes[R + j]
+        lanes[NOW + j] = hold[j]
+        kinds[j] = ON if blind else NO_EVENT
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _look_ahead(lanes, count, dt, noisy):
+    """The way of each lane to the end of the frame, how near it comes to the thresholds, its hazard."""
+    for j in range(count):
+        now, v, k, b = lanes[NOW + j], lanes[V + j], lanes[K + j], lanes[B + j]
+        span = max(dt - now, 0.0)
+        bend = v - (lanes[A + j] + b * now) + b * (_ONE / np.float32(k))
+        slope = b + lanes[DRIFT + j]
+        x = v - lanes[R + j]
+        decay = _exp_minus(k * span)
+        run, settled = slope * span, bend * (decay - 1.0)
+        end = x + run + settled
+        straight = (slope - k * bend) * (slope - k * bend * decay) >= 0.0
+        highest = max(x, end) if straight else x + max(run, 0.0) + max(settled, 0.0)
+        lowest = min(x, end) if straight else x + min(run, 0.0) + min(settled, 0.0)
+        lanes[X + j] = x
+        lanes[SLOPE + j] = slope
+        lanes[BEND + j] = bend
+        lanes[SPAN + j] = span
+        lanes[END + j] = end
+        nearest_on, nearest_off = lanes[TH_ON + j] - highest, lanes[TH_OFF + j] + lowest
+        lanes[NEAREST_ON + j] = nearest_on
+        lanes[NEAREST_OFF + j] = nearest_off
+        hazard = 0.0
+        if noisy:
+            nearest_on, nearest_off = max(nearest_on, 0.0), max(nearest_off, 0.0)
+            hazard = _exp_minus(lanes[C_ON + j] * nearest_on * nearest_on)
+            hazard += _exp_minus(lanes[C_OFF + j] * nearest_off * nearest_off)
+        lanes[HAZARD + j] = lanes[FIRE + j] * hazard
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _store_quiet(lanes, count, lane_pixels, wide, narrow, dt):
+    """Store the lanes to which nothing more happens within the frame; the others move up: their number."""
+    left = 0
+    for j in range(count):
+        span, burnt = lanes[SPAN + j], lanes[SPAN + j] * lanes[HAZARD + j]
+        near = (lanes[NEAREST_ON + j] <= 0.0) | (lanes[NEAREST_OFF + j] <= 0.0)
+        if near | (burnt >= lanes[FUEL + j]):
+            if left < j:
+                for field in range(LANE_FIELDS):
+                    lanes[field * TILE + left] = lanes[field * TILE + j]
+                lane_pixels[left] = lane_pixels[j]
+            left += 1
+            continue
+        leaked = lanes[DRIFT + j] * span
+        lanes[V + j] += lanes[END + j] - lanes[X + j] - leaked
+        lanes[R + j] -= leaked
+        lanes[FUEL + j] -= burnt
+        _store_lane(j, lane_pixels[j], wide, narrow, lanes, dt)
+    return left
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _cross(lanes, count, kinds):
+    """When each lane first meets a threshold: WAIT and kind; NO_EVENT and all of the span if it does not.
+
+    On a monotone way the root is found by three Newton steps from the inverse Hermite cubic
+    (slopes limited after Fritsch & Carlson 1980, so that it stays inside); lanes for which that is
+    not enough, and ways that turn round, are left UNSOLVED.
+    """
+    for j in range(count):
+        k, x, slope, bend, end = lanes[K + j], lanes[X + j], lanes[SLOPE + j], lanes[BEND + j], lanes[END + j]
+        span = lanes[SPAN + j]
+        on, off = end >= lanes[TH_ON + j], end <= -lanes[TH_OFF + j]
+        level = lanes[TH_ON + j] if on else -lanes[TH_OFF + j]
+        decay = _exp_minus(k * span)
+        speed, end_speed = slope - k * bend, slope - k * bend * decay
+        straight = speed * end_speed >= 0.0
+        part = (level - x) / (end - x)
+        steep = min(max((end - x) / (speed * span), 0.0), 3.0)
+        end_steep = min(max((end - x) / (end_speed * span), 0.0), 3.0)
+        rest = 1.0 - part
+        w = span * (part * part * (3.0 - 2.0 * part) + part * rest * (steep * rest - end_steep * part))
+        step = 0.0
+        for _ in range(3):
+            decay = _exp_minus(k * w)
+            step = (x + slope * w + bend * (decay - 1.0) - level) / (slope - k * bend * decay)
+            w = min(max(w - step, 0.0), span)
+        # Newton's error is about k step^2 after its last step.
+        good = (abs(step) < _PRECISION_US) | (k * step * step < _PRECISION_US)
+        near = (lanes[NEAREST_ON + j] <= 0.0) | (lanes[NEAREST_OFF + j] <= 0.0)
+        solved = straight & (on | off) & good
+        lanes[WAIT + j] = w if solved else span
+        kinds[j] = (ON if on else OFF) if solved else (UNSOLVED if near else NO_EVENT)
+    for j in range(count):
+        if kinds[j] == UNSOLVED:
+            lanes[WAIT + j], kinds[j] = _crossing(
+                lanes[X + j], lanes[SLOPE + j], lanes[BEND + j], lanes[K + j], lanes[SPAN + j],
+                lanes[TH_ON + j], lanes[TH_OFF + j],
+            )  # fmt: skip
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _race(lanes, count, kinds, lane_pixels, first, draws, seed):
+    """Shot noise against signal: whichever comes first is the lane's event.
 
     Thinning (Lewis & Shedler 1979, "Simulation of nonhomogeneous Poisson processes by thinning"):
-    candidates come at the highest hazard that the path can meet; each is real with the
-    probability that its own hazard is of the highest. Exact for any path.
+    candidates come at the highest hazard of the way ahead, and each is real with the probability
+    that its own hazard is of the highest. That is exact for any way. After a false candidate the lane
+    goes on from there.
     """
-    c_on, c_off = np.float64(narrow[NOISE_ON + i]), np.float64(narrow[NOISE_OFF + i])
-    drift = slope * span
-    settled = transient * (math.exp(-k * span) - 1.0)
-    end = x + drift + settled
-    start_slope, end_slope = slope - k * transient, slope - k * (transient + settled)
-    highest, lowest = max(x, end), min(x, end)
-    if start_slope * end_slope < 0.0:
-        highest = x + max(drift, 0.0) + max(settled, 0.0)
-        lowest = x + min(drift, 0.0) + min(settled, 0.0)
-    highest_on, _ = _hazards(highest, theta_on, theta_off, c_on, c_off)
-    _, highest_off = _hazards(lowest, theta_on, theta_off, c_on, c_off)
-    rate = narrow[ATTEMPTS + i] * (highest_on + highest_off)
-    fuse = np.float64(narrow[FUSE + i])
-    wait = 0.0
-    while True:
-        if fuse >= (span - wait) * rate:
-            narrow[FUSE + i] = fuse - (span - wait) * rate
-            return span, NO_EVENT
-        wait += fuse / rate
-        fuse = exponential(seed, pixel, draws[i] + 1)
-        level = x + slope * wait + transient * (math.exp(-k * wait) - 1.0)
-        on, off = _hazards(level, theta_on, theta_off, c_on, c_off)
-        lot = uniform(seed, pixel, draws[i]) * (highest_on + highest_off)
-        draws[i] += 2
-        if lot < on + off:
-            narrow[FUSE + i] = fuse
-            return wait, ON if lot < on else OFF
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _operate(i, narrow, light, laws, lowest, theta_on):
-    """Set bandwidth, leak and noise of pixel `i` of the tile to those at this log luminance."""
-    place = min(max((light - lowest) * LAW_STEPS_PER_LN, 0.0), laws.shape[0] - 1.0)
-    row = min(int(place), laws.shape[0] - 2)
-    part = place - row
-    here, there = laws[row], laws[row + 1]
-    narrow[RATE + i] = (here[0] + part * (there[0] - here[0])) * narrow[RATE_FACTOR + i]
-    leak_rate = (here[1] + part * (there[1] - here[1])) * narrow[LEAK_FACTOR + i]
-    narrow[LEAK + i] = leak_rate * theta_on * narrow[THETA_ON + i]
-    narrow[ATTEMPTS + i] = here[2] + part * (there[2] - here[2])
-    louder = narrow[NOISE_LOG_FACTOR + i]
-    narrow[NOISE_ON + i] = max(here[3] + part * (there[3] - here[3]) - louder, 0.0)
-    narrow[NOISE_OFF + i] = max(here[4] + part * (there[4] - here[4]) - louder, 0.0)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _solve(i, pixel, wide, narrow, draws, pixels, laws, lowest, t0, dt, seed, noisy, out_t, out_address, count):
-    """All events of one pixel within one frame interval, one after the other; the new count."""
-    nominal_on, nominal_off, refractory_us = pixels
-    theta_on = narrow[THETA_ON + i] * nominal_on
-    theta_off = narrow[THETA_OFF + i] * nominal_off
-    light, memory, v = wide[LIGHT + i], wide[MEMORY + i], wide[PHOTORECEPTOR + i]
-    b = (wide[LIGHT_NEXT + i] - light) / dt
-    now, blind_until = 0.0, np.float64(narrow[HOLD + i])
-    while True:
-        k = np.float64(narrow[RATE + i])
-        lag = b / k
-        transient = v - (light + b * now) + lag
-        if blind_until > now:
-            end = min(blind_until, dt)
-            v = light + b * end - lag + transient * math.exp(-k * (end - now))
-            now = end
-            memory = v
-            if now >= dt:
-                narrow[HOLD + i] = blind_until - dt
-                break
-            _operate(i, narrow, light + b * now, laws, lowest, nominal_on)
+    for j in range(count):
+        w = lanes[FUEL + j] / lanes[HAZARD + j]
+        level = lanes[X + j] + lanes[SLOPE + j] * w + lanes[BEND + j] * (_exp_minus(lanes[K + j] * w) - 1.0)
+        to_on, to_off = max(lanes[TH_ON + j] - level, 0.0), max(lanes[TH_OFF + j] + level, 0.0)
+        lanes[NEAREST_ON + j] = lanes[FIRE + j] * _exp_minus(lanes[C_ON + j] * to_on * to_on)
+        lanes[NEAREST_OFF + j] = lanes[FIRE + j] * _exp_minus(lanes[C_OFF + j] * to_off * to_off)
+    for j in range(count):
+        w = lanes[FUEL + j] / lanes[HAZARD + j]
+        if w >= lanes[WAIT + j]:
+            lanes[FUEL + j] -= lanes[WAIT + j] * lanes[HAZARD + j]
             continue
-        span = dt - now
-        slope = b + narrow[LEAK + i]
-        wait, polarity = _crossing(v - memory, slope, transient, k, span, theta_on, theta_off)
-        if noisy:
-            sooner, kind = _race(
-                i, pixel, v - memory, slope, transient, k, wait, theta_on, theta_off, narrow, draws, seed
-            )
-            if kind != NO_EVENT:
-                wait, polarity = sooner, kind
-        v = light + b * (now + wait) - lag + transient * math.exp(-k * wait)
-        if polarity == NO_EVENT:
-            memory -= narrow[LEAK + i] * wait
-            narrow[HOLD + i] = 0.0
-            break
-        now += wait
-        if count < out_t.size:
-            out_t[count] = np.int64(np.rint(t0 + now))
-            out_address[count] = 2 * pixel + polarity
-        count += 1
-        blind_until = now + refractory_us
-        if refractory_us == 0.0:
-            memory = v
-            _operate(i, narrow, light + b * now, laws, lowest, nominal_on)
-    wide[PHOTORECEPTOR + i] = v
-    wide[MEMORY + i] = memory
-    return count
+        i = lane_pixels[j]
+        lot = uniform(seed, first + i, draws[i]) * lanes[HAZARD + j]
+        lanes[FUEL + j] = exponential(seed, first + i, draws[i] + 1)
+        draws[i] += 2
+        on, off = lanes[NEAREST_ON + j], lanes[NEAREST_OFF + j]
+        lanes[WAIT + j] = w
+        kinds[j] = ON if lot < on else (OFF if lot < on + off else NO_EVENT)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def advance_tile(
-    tile, size, frames, table, times_us, state_wide, state_narrow, state_draws,
-    pixels, laws, lowest, seed, noisy, out_t, out_address, ends,
-):
-    """One tile through all frame intervals of a chunk; returns how many events that makes.
+def _go(lanes, count, kinds, dt, refractory_us):
+    """Move each lane to its event and on to where it sees again, or to the end of the frame."""
+    for j in range(count):
+        event = kinds[j] != NO_EVENT
+        now, wait = lanes[NOW + j], lanes[WAIT + j]
+        then = now + wait + refractory_us if event else max(now, min(now + wait, dt))
+        way = max(min(then, dt) - now, 0.0)
+        v = lanes[V + j] + lanes[B + j] * way + lanes[BEND + j] * (_exp_minus(lanes[K + j] * way) - 1.0)
+        lanes[R + j] = v if event else lanes[R + j] - lanes[DRIFT + j] * wait
+        lanes[V + j] = v
+        lanes[NOW + j] = then
 
-    frames: (F, N) codes or log luminances at times_us[1:], the state being that at times_us[0].
-    Events go to out_t (us) and out_address (2 * pixel + polarity); those of interval f end at
-    ends[f]. If they are more than fit, the state is left as it was: call again with more room.
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _solve(
+    lanes, count, reaching, lane_pixels, kinds, wide, narrow, draws, first, laws, lowest,
+    t0, dt, refractory_us, seed, noisy, out_t, out_address, emitted,
+):  # fmt: skip
+    """All events of the lanes within one frame interval; returns how many were emitted by now.
+
+    Each round takes every lane to its next event. In the first one only the lanes in front, `reaching`
+    in number, can meet a threshold.
     """
-    wide = np.empty(WIDE_WORK_FIELDS * TILE)
-    narrow = np.empty(NARROW_WORK_FIELDS * TILE, np.float32)
-    awake = np.empty(TILE, np.bool_)
-    busy_pixels = np.empty(TILE, np.int32)
-    wide[: WIDE_FIELDS * TILE] = state_wide
-    wide[WIDE_FIELDS * TILE :] = 0.0
-    narrow[: NARROW_FIELDS * TILE] = state_narrow
-    draws = state_draws.copy()
-    nominal_on, nominal_off, _ = pixels
-    first = tile * TILE
-    count = 0
-    for f in range(frames.shape[0]):
-        t0 = times_us[f]
-        dt = times_us[f + 1] - t0
-        for i in range(size):
-            wide[LIGHT_NEXT + i] = _light(frames[f, first + i], table)
-        _sweep(wide, narrow, nominal_on, nominal_off, dt)
-        _wake(narrow, awake, dt, noisy)
-        busy = 0
-        for i in range(size):
-            busy_pixels[busy] = i
-            busy += awake[i]
-        for j in range(busy):
-            i = busy_pixels[j]
-            count = _solve(
-                i, first + i, wide, narrow, draws, pixels, laws, lowest, t0, dt, seed, noisy,
-                out_t, out_address, count,
-            )
-        _settle(wide, narrow, awake, dt)
-        ends[f] = count
-    if count <= out_t.size:
-        state_wide[:] = wide[: WIDE_FIELDS * TILE]
-        state_narrow[:] = narrow[: NARROW_FIELDS * TILE]
-        state_draws[:] = draws
-    return count
+    _look_ahead(lanes, count, dt, noisy)
+    while count > 0:
+        _cross(lanes, reaching, kinds)
+        for j in range(reaching, count):
+            lanes[WAIT + j] = lanes[SPAN + j]
+            kinds[j] = NO_EVENT
+        if noisy:
+            _race(lanes, count, kinds, lane_pixels, first, draws, seed)
+        for j in range(count):
+            if kinds[j] != NO_EVENT:
+                if emitted < out_t.size:
+                    out_t[emitted] = np.int64(np.rint(t0 + lanes[NOW + j] + lanes[WAIT + j]))
+                    out_address[emitted] = 2 * (first + lane_pixels[j]) + kinds[j]
+                emitted += 1
+        _go(lanes, count, kinds, dt, refractory_us)
+        _operate(lanes, count, kinds, laws, lowest, dt)
+        _look_ahead(lanes, count, dt, noisy)
+        count = reaching = _store_quiet(lanes, count, lane_pixels, wide, narrow, dt)
+    return emitted
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def advance_tiles(
-    tiles, frames, table, times_us, wide, narrow, draws, pixels, laws, lowest, seed, noisy, out_t, out_address, ends,
-):
-    """The tiles named in `tiles`, one after the other; arguments as in `advance_tile`, one row a tile."""
-    count = frames.shape[1]
+    tiles, frames, table, times_us, state_wide, state_narrow, state_draws,
+    pixels, laws, lowest, seed, noisy, out_t, out_address, ends,
+):  # fmt: skip
+    """The tiles named in `tiles`, one after the other, through all frame intervals of a chunk.
+
+    frames: (F, N) codes or log luminances at times_us[1:], the state being that at times_us[0]. pixels:
+    (theta_on, theta_off, refractory_us). Events of a tile go to its row of out_t (us) and out_address
+    (2 * pixel + polarity); those of interval f end at ends[tile, f]. If they are more than fit, the state
+    of the tile is left as it was: call again with more room.
+    """
+    theta_on, theta_off, refractory_us = pixels
+    wide = np.zeros(WIDE_WORK_FIELDS * TILE)
+    narrow = np.zeros(NARROW_WORK_FIELDS * TILE, np.float32)
+    awake = np.empty(TILE, np.int8)
+    lanes = np.empty(LANE_FIELDS * TILE)
+    lane_pixels = np.empty(TILE, np.int64)
+    kinds = np.empty(TILE, np.int8)
+    hold = np.empty(TILE)
     for tile in tiles:
-        size = min(TILE, count - tile * TILE)
-        advance_tile(
-            tile, size, frames, table, times_us, wide[tile], narrow[tile], draws[tile],
-            pixels, laws, lowest, seed, noisy, out_t[tile], out_address[tile], ends[tile],
-        )
+        wide[: WIDE_FIELDS * TILE] = state_wide[tile]
+        narrow[: NARROW_FIELDS * TILE] = state_narrow[tile]
+        draws = state_draws[tile].copy()
+        first = tile * TILE
+        size = min(TILE, frames.shape[1] - first)
+        emitted = 0
+        for f in range(frames.shape[0]):
+            t0 = times_us[f]
+            dt = times_us[f + 1] - t0
+            for i in range(size):
+                wide[LIGHT_BEFORE + i] = wide[LIGHT + i]
+                wide[LIGHT + i] = _light(frames[f, first + i], table)
+            _sweep(wide, narrow, theta_on, theta_off, dt)
+            _wake(narrow, awake, dt, noisy)
+            count, reaching, blind = 0, 0, False
+            for wanted in (REACHING, DISTURBED):
+                for i in range(size):
+                    if awake[i] == wanted:
+                        lane_pixels[count] = i
+                        hold[count] = narrow[HOLD + i]
+                        blind |= hold[count] > 0.0
+                        _load_lane(count, i, wide, narrow, lanes, theta_on, theta_off, dt)
+                        count += 1
+                if wanted == REACHING:
+                    reaching = count
+            if blind:
+                _end_blindness(lanes, count, hold, kinds, dt)
+                _operate(lanes, count, kinds, laws, lowest, dt)
+                reaching = count
+            emitted = _solve(
+                lanes, count, reaching, lane_pixels, kinds, wide, narrow, draws, first, laws, lowest,
+                t0, dt, refractory_us, seed, noisy, out_t[tile], out_address[tile], emitted,
+            )  # fmt: skip
+            ends[tile, f] = emitted
+        if emitted <= out_t.shape[1]:
+            state_wide[tile] = wide[: WIDE_FIELDS * TILE]
+            state_narrow[tile] = narrow[: NARROW_FIELDS * TILE]
+            state_draws[tile] = draws
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def start_tiles(tiles, frame, table, wide, narrow, draws, pixels, spreads, leaks, hot, laws, lowest, seed):
-    """Pixels that have watched the first frame for long: settled, with a random phase of their leak.
+def start_tiles(tiles, frame, table, wide, narrow, draws, pixels, spreads, still_us, hot, laws, lowest, seed):
+    """Pixels that have watched the first frame for `still_us`: settled, with a random phase of their leak.
 
     Fixed pattern, drawn once from the seed. spreads: standard deviations of (theta_on, theta_off)
     relative to the nominal thresholds, of ln(bandwidth), of ln(leak rate), of ln(noise rate); the
     last two keep the mean rate. hot: (share of hot pixels, ln of how much louder they are).
     """
-    nominal_on = pixels[0]
     for tile in tiles:
         w, n = wide[tile], narrow[tile]
         # Pixels that only fill up the last tile never wake.
         w[:] = 0.0
         n[:] = 0.0
-        n[THETA_ON : THETA_OFF + TILE] = 1.0
+        n[THETA_ON : THETA_ON + TILE] = 1.0
+        n[THETA_OFF : THETA_OFF + TILE] = 1.0
         n[RATE : RATE + TILE] = 1.0
         n[FUSE : FUSE + TILE] = np.inf
         for i in range(min(TILE, frame.size - tile * TILE)):
             pixel = tile * TILE + i
-            light = _light(frame[pixel], table)
             n[THETA_ON + i] = max(1.0 + spreads[0] * normal(seed, pixel, DRAW_THETA_ON), LOWEST_THETA)
             n[THETA_OFF + i] = max(1.0 + spreads[1] * normal(seed, pixel, DRAW_THETA_OFF), LOWEST_THETA)
             n[RATE_FACTOR + i] = math.exp(spreads[2] * normal(seed, pixel, DRAW_CUTOFF))
@@ -402,7 +565,15 @@ def start_tiles(tiles, frame, table, wide, narrow, draws, pixels, spreads, leaks
                 n[NOISE_LOG_FACTOR + i] = hot[1]
             n[FUSE + i] = exponential(seed, pixel, 0)
             draws[tile, i] = 1
+            light = _light(frame[pixel], table)
             w[LIGHT + i] = w[PHOTORECEPTOR + i] = w[MEMORY + i] = light
-            _operate(i, n, light, laws, lowest, nominal_on)
-            if leaks:
-                w[MEMORY + i] -= uniform(seed, pixel, DRAW_LEAK_PHASE) * n[THETA_ON + i] * nominal_on
+            place = _place(laws, lowest, light)
+            n[RATE + i] = _law(laws, LAW_RATE, place) * n[RATE_FACTOR + i]
+            n[LEAK + i] = _law(laws, LAW_LEAK, place) * n[LEAK_FACTOR + i] * n[THETA_ON + i] * pixels[0]
+            n[ATTEMPTS + i] = _law(laws, LAW_ATTEMPTS, place)
+            theta_on, theta_off = n[THETA_ON + i] * pixels[0], n[THETA_OFF + i] * pixels[1]
+            n[NOISE_ON + i] = _sharpness(_law(laws, LAW_ON, place), n[NOISE_LOG_FACTOR + i], theta_on)
+            n[NOISE_OFF + i] = _sharpness(_law(laws, LAW_OFF, place), n[NOISE_LOG_FACTOR + i], theta_off)
+            # The last event was at any time since the scene became still; a whole cycle of the leak at most.
+            leaked = min(n[LEAK + i] * still_us, n[THETA_ON + i] * pixels[0])
+            w[MEMORY + i] -= uniform(seed, pixel, DRAW_LEAK_PHASE) * leaked

@@ -98,9 +98,9 @@ class Preview:
     def close(self) -> None:
         """Take the last picture and give the file its name."""
         finished_us = end_us(self._until_us, self._waiting)
-        while self._taken == 0 or self._shutter.closes_us(self._taken - 1) < finished_us:
-            self._take()
-        self._film.close()
+        with self._film:
+            while self._taken == 0 or self._shutter.closes_us(self._taken - 1) < finished_us:
+                self._take()
 
     def __enter__(self) -> "Preview":
         return self
@@ -111,7 +111,7 @@ class Preview:
         if kind is None:
             self.close()
         else:
-            self._film.discard(kind, error, trace)
+            self._film.__exit__(kind, error, trace)
 
     def _take(self) -> None:
         """Draw the next picture and forget what none after it will show."""
@@ -158,13 +158,14 @@ def _grey(codes: Picture) -> Picture:
 
 
 def _colours(palette: Palette) -> NDArray[np.uint8]:
-    """Red, green, blue of each index, (256, 3)."""
+    """Opacity, red, green and blue of each index, (256, 4)."""
     greys = np.linspace(0, 255, _GREYS).round()[:, None].repeat(3, axis=1)
-    return np.vstack([greys, palette.background, palette.off, palette.on]).astype(np.uint8)
+    colours = np.vstack([greys, palette.background, palette.off, palette.on])
+    return np.insert(colours, 0, 255, axis=1).astype(np.uint8)
 
 
 class _Film:
-    """Pictures of one size, encoded one by one into a file that appears when it is closed."""
+    """Pictures of one size, encoded one by one into a file; leaving its block gives the file its name."""
 
     def __init__(
         self, target: Path, shape: tuple[int, int], colours: NDArray[np.uint8], fps: float, overwrite: bool
@@ -196,22 +197,19 @@ class _Film:
         """Encode a picture of indices."""
         import av
 
-        if self._stream.pix_fmt == "pal8":
-            opaque = np.insert(self._colours, 0, 255, axis=1)
-            frame = av.VideoFrame.from_ndarray((picture, opaque), format="pal8")
-        else:
-            frame = av.VideoFrame.from_ndarray(self._colours[picture], format="rgb24")
+        frame = av.VideoFrame.from_ndarray((picture, self._colours), format="pal8")
         with clear_errors(self._target):
             self._container.mux(self._stream.encode(frame))
 
-    def close(self) -> None:
-        """Write what the encoder still holds, and give the file its name."""
-        with clear_errors(self._target), self._open:
-            self._container.mux(self._stream.encode())
+    def __enter__(self) -> "_Film":
+        return self
 
-    def discard(
-        self, kind: type[BaseException], error: BaseException | None, trace: TracebackType | None
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Remove what was written, because of this exception."""
         with clear_errors(self._target):
-            self._open.__exit__(kind, error, trace)
+            if kind is None:
+                with self._open:
+                    self._container.mux(self._stream.encode())
+            else:
+                self._open.__exit__(kind, error, trace)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from dvs.errors import InputError, ParameterError
+from dvs.errors import ParameterError
 from dvs.events import EventArray, Recording
 from dvs.luminance import Encoding, linear_light, luminance_table
 
@@ -122,7 +122,8 @@ class Shutter:
 
     def opens_us(self, k: int) -> int:
         """The first microsecond that picture k shows."""
-        return round(self.start_us + (k + 1) * self.period_us - self.exposure_us)
+        # In this order it is closes_us(k - 1) to the last bit for an exposure of one period.
+        return round(self.start_us + k * self.period_us + (self.period_us - self.exposure_us))
 
     def exposed(self, k: int, events: EventArray) -> EventArray:
         """The events of picture k."""
@@ -167,3 +168,68 @@ def end_us(stop_us: int | None, events: EventArray) -> int:
     """Where pictures may end: exposures are open above, so beyond an event at the very stop."""
     assert stop_us is not None
     return max(stop_us, int(events["t"][-1]) + 1) if events.size else stop_us
+
+
+# For a page
+
+
+def figure_summary(
+    recording: Recording,
+    frame: Picture | None = None,
+    *,
+    at_us: int | None = None,
+    exposure_us: int = 40_000,
+    points: int = 15_000,
+    palette: str | Palette = "dark",
+) -> "Figure":
+    """A Matplotlib figure of a recording: a frame (if given), a picture of events, and x-y-t.
+
+    The picture shows `exposure_us` from at_us on, by default the busiest of the recording; the
+    cloud shows all of it, thinned evenly to about `points` events. `frame` is (height, width) or
+    (height, width, 3) uint8. Save it with `figure.savefig(path)`; no window is opened.
+    """
+    from matplotlib.figure import Figure
+
+    colours = find_palette(palette)
+    on, off, ground = (np.array(colour) / 255 for colour in (colours.on, colours.off, colours.background))
+    width, height = recording.width, recording.height
+    panels = 2 if frame is None else 3
+    figure = Figure(figsize=(4 * panels + 1, 3.6), layout="compressed")
+    grid = figure.add_gridspec(1, panels, width_ratios=[1] * (panels - 1) + [1.4])
+    flat = [figure.add_subplot(grid[k], xticks=[], yticks=[]) for k in range(panels - 1)]
+    if frame is not None:
+        flat[0].imshow(frame, cmap="gray", vmin=0, vmax=255)
+        flat[0].set_title("frame", fontsize=10)
+    start_us = _busiest_us(recording, exposure_us) if at_us is None else at_us
+    shown = recording.between(start_us, start_us + exposure_us)
+    flat[-1].imshow(accumulate(shown.events, width, height, colours), interpolation="nearest")
+    flat[-1].set_title(f"events of {exposure_us / 1e3:g} ms", fontsize=10)
+
+    cloud = figure.add_subplot(grid[-1], projection="3d")
+    thinned = recording.events[:: max(1, math.ceil(len(recording) / points))]
+    cloud.scatter(
+        thinned["t"] * 1e-6,
+        thinned["x"],
+        height - 1 - thinned["y"],
+        c=np.where(thinned["p"][:, None] == 1, on, off),
+        s=1.5,
+        linewidths=0,
+        alpha=0.6,
+    )
+    cloud.set(xlabel="t (s)", ylabel="x", zlabel="y", yticks=[], zticks=[], ylim=(0, width), zlim=(0, height))
+    cloud.yaxis.labelpad = cloud.zaxis.labelpad = -12
+    cloud.set_box_aspect((2, 1, height / width), zoom=1.35)
+    cloud.view_init(elev=20, azim=-62)
+    for axis in (cloud.xaxis, cloud.yaxis, cloud.zaxis):
+        axis.set_pane_color((*ground, 1.0))
+    cloud.set_title("events in space and time", fontsize=10)
+    return figure
+
+
+def _busiest_us(recording: Recording, exposure_us: int) -> int:
+    """Start of the span of exposure_us, beginning with an event, that has the most events."""
+    t_us = recording.events["t"]
+    if t_us.size == 0:
+        return recording.start_us
+    within = np.searchsorted(t_us, t_us + exposure_us) - np.arange(t_us.size)
+    return int(t_us[np.argmax(within)])

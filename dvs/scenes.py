@@ -3,13 +3,14 @@
 Frames are linear relative luminance (white = 1), made one at a time and again on every pass.
 Contrast is counted in ln units, like a threshold theta. The answers hold for an ideal sensor and a
 dark offset far below the luminance; an offset d makes the contrast of a luminance Y smaller by
-Y / (Y + d).
+Y / (Y + d). Default contrasts lie half way between two multiples of the usual threshold, 0.2.
 
 Directions are those of the picture: 0 degrees to the right, 90 degrees down, as rows count.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from math import cos, exp, inf, pi, radians, sin, sqrt
 
 import numpy as np
@@ -30,7 +31,7 @@ _GAZE_STEP_S = 1e-3
 
 def step(
     *,
-    contrast_ln: float = 1.0,
+    contrast_ln: float = 1.1,
     luminance: float = 0.2,
     at_s: float = 0.5,
     width: int = 64,
@@ -47,7 +48,9 @@ def step(
     """
     _check(at_s=at_s, luminance=luminance)
     if at_s >= duration_s:
-        raise ParameterError(f"at_s is {at_s:g}, expected a time before the end of the scene, duration_s = {duration_s:g}")
+        raise ParameterError(
+            f"at_s is {at_s:g}, expected a time before the end of the scene, duration_s = {duration_s:g}"
+        )
 
     def picture(t_s: float) -> Floats:
         return np.full((height, width), luminance * exp(contrast_ln if t_s > at_s else 0.0))
@@ -57,7 +60,7 @@ def step(
 
 def ramp(
     *,
-    slope_ln_s: float = 2.0,
+    slope_ln_s: float = 2.1,
     luminance: float = 0.05,
     width: int = 64,
     height: int = 48,
@@ -78,7 +81,7 @@ def ramp(
 
 def flicker(
     *,
-    amplitude_ln: float = 0.5,
+    amplitude_ln: float = 0.55,
     frequency_hz: float = 10.0,
     shape: str = "sine",
     luminance: float = 0.2,
@@ -98,7 +101,9 @@ def flicker(
     _check(frequency_hz=frequency_hz, luminance=luminance)
     if shape not in ("sine", "square"):
         raise ParameterError(f"shape is {shape!r}, expected 'sine' or 'square'")
-    jumps_s = np.arange(1, np.ceil(2 * frequency_hz * duration_s)) / (2 * frequency_hz) if shape == "square" else []
+    jumps_s = (
+        np.arange(1, np.ceil(2 * frequency_hz * duration_s)) / (2 * frequency_hz) if shape == "square" else []
+    )
 
     def picture(t_s: float) -> Floats:
         if shape == "sine":
@@ -112,7 +117,7 @@ def flicker(
 
 def grating(
     *,
-    amplitude_ln: float = 0.5,
+    amplitude_ln: float = 0.55,
     wavelength_px: float = 16.0,
     speed_px_s: float = 200.0,
     direction_deg: float = 0.0,
@@ -131,14 +136,16 @@ def grating(
     along_px = _along(direction_deg, width, height)
 
     def picture(t_s: float) -> Floats:
-        return luminance * np.exp(amplitude_ln * np.sin(2 * pi / wavelength_px * (along_px - speed_px_s * t_s)))
+        return luminance * np.exp(
+            amplitude_ln * np.sin(2 * pi / wavelength_px * (along_px - speed_px_s * t_s))
+        )
 
     return _frames(picture, width, height, fps, duration_s, "grating")
 
 
 def moving_bar(
     *,
-    contrast_ln: float = 1.0,
+    contrast_ln: float = 1.1,
     bar_px: float = 8.0,
     speed_px_s: float = 200.0,
     direction_deg: float = 0.0,
@@ -175,7 +182,7 @@ def moving_bar(
 
 def rotating_dot(
     *,
-    contrast_ln: float = 1.0,
+    contrast_ln: float = 1.1,
     radius_px: float = 3.0,
     orbit_px: float = 16.0,
     frequency_hz: float = 2.0,
@@ -187,10 +194,10 @@ def rotating_dot(
 ) -> Frames:
     """A disc goes round the centre of the field, from the right by way of the bottom.
 
-    Answer: events lie in a ring between orbit_px - radius_px and orbit_px + radius_px; at the time t
-    those of the front edge (ON for a bright dot) and those of the back edge (OFF) lie on either side
-    of the angle 2 pi frequency_hz t. Each pixel well inside the ring makes
-    floor(|contrast_ln| / theta) ON events a turn.
+    Answer: events lie in a ring from orbit_px - radius_px to orbit_px + radius_px, and on the pixels
+    that its borders cut. At the time t those of the front edge (ON for a bright dot) and those of the
+    back edge (OFF) lie on either side of the angle 2 pi frequency_hz t. Each pixel well inside the ring
+    makes floor(|contrast_ln| / theta) ON events a turn.
     """
     _check(radius_px=radius_px, orbit_px=orbit_px, luminance=luminance)
     y, x = np.indices((height, width)) - np.array([height - 1, width - 1]).reshape(2, 1, 1) / 2
@@ -208,11 +215,21 @@ def rotating_dot(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Gaze:
-    """Where an eye looks: positions in pixels of the picture, (N,) each, at rising times in seconds."""
+    """Where an eye looks: positions in pixels of the picture, (N,) each, at rising times in seconds.
+
+    Raises ParameterError if lengths differ or times do not rise.
+    """
 
     t_s: Floats
     x_px: Floats
     y_px: Floats
+
+    def __post_init__(self) -> None:
+        if not np.shape(self.t_s) == np.shape(self.x_px) == np.shape(self.y_px):
+            shapes = np.shape(self.t_s), np.shape(self.x_px), np.shape(self.y_px)
+            raise ParameterError(f"t_s, x_px and y_px have the shapes {shapes}, expected one length")
+        if np.ndim(self.t_s) != 1 or not (np.diff(self.t_s) > 0).all():
+            raise ParameterError("t_s does not rise from sample to sample; sort the samples by time")
 
     def at(self, t_s: float) -> tuple[float, float]:
         """(x, y) in pixels at a time, on the straight line between samples."""
@@ -231,7 +248,7 @@ def three_saccades(*, size_px: float = 7.0, saccade_s: float = 0.105) -> Gaze:
     corners = np.array([[0, 0], [-0.5, -1], [-1, 0], [0, 0]]) * size_px
     steps = max(2, round(saccade_s / _GAZE_STEP_S))
     progress = _stroke(np.arange(steps) / steps)[:, None]
-    path = [start + (end - start) * progress for start, end in zip(corners[:-1], corners[1:], strict=True)]
+    path = [start + (end - start) * progress for start, end in pairwise(corners)]
     x_px, y_px = np.concatenate([*path, corners[-1:]]).T
     return Gaze(t_s=np.linspace(0.0, 3 * saccade_s, x_px.size), x_px=x_px, y_px=y_px)
 
@@ -277,18 +294,23 @@ def fixation(
         )
     rng = np.random.default_rng(seed)
     t_s = np.arange(int(np.ceil(duration_s / _GAZE_STEP_S)) + 1) * _GAZE_STEP_S
-    gaze_deg = _drift(rng, t_s.size, drift_arcmin2_s, drift_speed_arcmin_s) / 60
-    onset_s = 0.0
+    drift_deg = _drift(rng, t_s.size, drift_arcmin2_s, drift_speed_arcmin_s) / 60
+    moves_deg = np.zeros_like(drift_deg)
+    jumped_deg, onset_s = np.zeros(2), 0.0
     while microsaccade_hz > 0:
         onset_s += pause_s + rng.exponential(1 / microsaccade_hz - pause_s)
         if onset_s >= duration_s:
             break
-        x, y = gaze_deg[int(onset_s / _GAZE_STEP_S)]
+        first = int(onset_s / _GAZE_STEP_S)
+        x, y = drift_deg[first] + jumped_deg
         angle = np.arctan2(-y, -x) + rng.normal(0.0, pi / 4)
         size_deg = min(rng.exponential(microsaccade_deg), largest_deg)
-        progress = _stroke(np.clip((t_s - onset_s) / microsaccade_s, 0.0, 1.0))
-        gaze_deg += size_deg * progress[:, None] * np.array([np.cos(angle), np.sin(angle)])
-    x_px, y_px = gaze_deg.T * px_per_deg
+        jump_deg = size_deg * np.array([np.cos(angle), np.sin(angle)])
+        stroke_s = t_s[first : first + int(microsaccade_s / _GAZE_STEP_S) + 3] - onset_s
+        progress = _stroke(np.clip(stroke_s / microsaccade_s, 0.0, 1.0))
+        moves_deg[first + 1 : first + progress.size] = np.diff(progress)[:, None] * jump_deg
+        jumped_deg += jump_deg
+    x_px, y_px = (drift_deg + np.cumsum(moves_deg, axis=0)).T * px_per_deg
     return Gaze(t_s=t_s, x_px=x_px, y_px=y_px)
 
 
@@ -339,11 +361,14 @@ def _frames(
     """Frames of `picture(t_s)` from 0 to the duration, ends included; a jump gets two of its own."""
     _check(width=width, height=height, fps=fps, duration_s=duration_s)
     times_s = np.arange(int(duration_s * fps + 1e-6) + 1) / fps
-    for jump_s in np.asarray(jumps_s, np.float64):
-        others_s = times_s[np.abs(times_s - jump_s - JUMP_S / 2) > JUMP_S]
-        times_s = np.sort(np.append(others_s, [jump_s, jump_s + JUMP_S]))
+    jumps_s = np.asarray(jumps_s, np.float64)
+    # A regular frame next to a jump would come within less than a microsecond of one of the two.
+    beside = np.searchsorted(jumps_s - JUMP_S / 2, times_s) > np.searchsorted(jumps_s + 1.5 * JUMP_S, times_s)
+    times_s = np.sort(np.concatenate([times_s[~beside], jumps_s, jumps_s + JUMP_S]))
     if times_s.size < 2:
-        raise ParameterError(f"{duration_s:g} s at {fps:g} frames/s is one frame; give a longer duration_s or more fps")
+        raise ParameterError(
+            f"{duration_s:g} s at {fps:g} frames/s is one frame; give a longer duration_s or more fps"
+        )
 
     def read() -> TimedFrames:
         for t_s in times_s:
@@ -356,7 +381,9 @@ def _check(*, zero: bool = False, **values: float) -> None:
     """ParameterError unless all are finite and above 0 (or, with `zero`, at least 0)."""
     for name, value in values.items():
         if not (0 < value < inf or (zero and value == 0)):
-            raise ParameterError(f"{name} is {value}, expected a finite number {'of at least' if zero else 'above'} 0")
+            raise ParameterError(
+                f"{name} is {value}, expected a finite number {'of at least' if zero else 'above'} 0"
+            )
 
 
 def _along(direction_deg: float, width: int, height: int) -> Floats:
@@ -419,6 +446,7 @@ def _resampled(light: Floats, x_px: float, y_px: float) -> Floats:
         index = np.arange(light.shape[axis]) + whole
         last = light.shape[axis] - 1
         light = sum(
-            weight / 6 * light.take(np.clip(index + tap, 0, last), axis) for tap, weight in enumerate(weights, -1)
+            weight / 6 * light.take(np.clip(index + tap, 0, last), axis)
+            for tap, weight in enumerate(weights, -1)
         )
     return light

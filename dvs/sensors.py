@@ -40,8 +40,8 @@ class Sensor:
     """An event camera. The defaults are those of an ideal one: no noise and no limits.
 
     Each number is checked for its range, and for combinations that no pixel can do; what fails is
-    a ParameterError. `sources` says for each field where its number comes from; `with_` keeps it
-    honest.
+    a ParameterError. `sources` says for each field where its number comes from; change numbers with
+    `with_`, which keeps that true.
     """
 
     name: str = "custom"
@@ -52,16 +52,26 @@ class Sensor:
 
     # Change amplifier: one event a threshold, in ln units of luminance. The fixed pattern of
     # thresholds has the standard deviation theta_sigma, ON and OFF drawn independently.
-    theta_on: float = _quantity(0.2, "ln", 0.001, 5.0, "a contrast c is a threshold of ln(1 + c), usually 0.1 to 0.5")
-    theta_off: float = _quantity(0.2, "ln", 0.001, 5.0, "a contrast c is a threshold of ln(1 + c), usually 0.1 to 0.5")
+    theta_on: float = _quantity(
+        0.2, "ln", 0.001, 5.0, "a contrast c is a threshold of ln(1 + c), usually 0.1 to 0.5"
+    )
+    theta_off: float = _quantity(
+        0.2, "ln", 0.001, 5.0, "a contrast c is a threshold of ln(1 + c), usually 0.1 to 0.5"
+    )
     theta_sigma: float = _quantity(0.0, "ln", 0.0, 1.0, "usually 0.02 to 0.05")
 
     # Photoreceptor: a first-order low-pass whose time constant falls with the light E,
     # tau = (reference / E)^exponent / (2 pi cutoff) + 1 / (2 pi cutoff_max).
     cutoff_hz: float = _quantity(math.inf, "Hz", 0.01, math.inf, "give the -3 dB bandwidth; inf is no limit")
-    cutoff_max_hz: float = _quantity(math.inf, "Hz", 0.01, math.inf, "give what the buffer passes; inf is no limit")
-    cutoff_light_exponent: float = _quantity(1.0, "", 0.0, 4.0, "1 is bandwidth proportional to light, 0 constant")
-    cutoff_sigma: float = _quantity(0.0, "", 0.0, 2.0, "the sd of ln(bandwidth) over pixels, usually 0.1 to 0.3")
+    cutoff_max_hz: float = _quantity(
+        math.inf, "Hz", 0.01, math.inf, "give what the buffer passes; inf is no limit"
+    )
+    cutoff_light_exponent: float = _quantity(
+        1.0, "", 0.0, 4.0, "1 is bandwidth proportional to light, 0 constant"
+    )
+    cutoff_sigma: float = _quantity(
+        0.0, "", 0.0, 2.0, "the sd of ln(bandwidth) over pixels, usually 0.1 to 0.3"
+    )
 
     # Blind time after an event.
     refractory_us: float = _quantity(0.0, "us", 0.0, 1e6, "usually 10 to 1000")
@@ -69,15 +79,20 @@ class Sensor:
     # ON events of a still pixel at the reference light; a share of them is proportional to light.
     leak_hz: float = _quantity(0.0, "Hz", 0.0, 1e4, "usually 0.01 to 0.5")
     leak_light_share: float = _quantity(0.0, "", 0.0, 1.0, "give a fraction")
-    leak_sigma: float = _quantity(0.0, "", 0.0, 3.0, "the sd of ln(leak rate) over pixels, usually 0.2 to 0.5")
+    leak_sigma: float = _quantity(
+        0.0, "", 0.0, 3.0, "the sd of ln(leak rate) over pixels, usually 0.2 to 0.5"
+    )
 
     # ON and OFF events of a still pixel: rate (reference / E)^exponent, at most the maximum.
     shot_noise_hz: float = _quantity(0.0, "Hz", 0.0, 1e5, "usually below 10")
     shot_noise_on_share: float = _quantity(0.5, "", 0.0, 1.0, "give a fraction")
-    shot_noise_light_exponent: float = _quantity(0.0, "", 0.0, 4.0, "0 is noise that does not depend on light")
+    shot_noise_light_exponent: float = _quantity(
+        0.0, "", 0.0, 4.0, "0 is noise that does not depend on light"
+    )
     shot_noise_max_hz: float = _quantity(100.0, "Hz", 0.0, 1e5, "give the rate in the dark")
-
-    shot_noise_sigma: float = _quantity(0.0, "", 0.0, 3.0, "the sd of ln(shot-noise rate) over pixels, usually 0.2 to 1")
+    shot_noise_sigma: float = _quantity(
+        0.0, "", 0.0, 3.0, "the sd of ln(shot-noise rate) over pixels, usually 0.2 to 1"
+    )
 
     hot_pixel_fraction: float = _quantity(0.0, "", 0.0, 1.0, "give a fraction")
     hot_pixel_hz: float = _quantity(0.0, "Hz", 0.0, 1e5, "give the rate of a hot pixel")
@@ -109,14 +124,14 @@ class Sensor:
         lower = min(self.theta_on, self.theta_off)
         if self.theta_sigma > lower / 2:
             raise ParameterError(
-                f"theta_sigma = {self.theta_sigma:g} ln is more than half the threshold of {lower:g} ln, so that "
-                "pixels without a threshold appear; lower theta_sigma or raise theta_on and theta_off"
+                f"theta_sigma = {self.theta_sigma:g} ln is more than half the threshold of {lower:g} ln: "
+                "some pixels would have none; lower theta_sigma or raise theta_on and theta_off"
             )
         rate_hz = self.leak_hz + self.shot_noise_hz + (self.hot_pixel_hz if self.hot_pixel_fraction else 0.0)
         if rate_hz * self.refractory_us >= 1e6:
             raise ParameterError(
-                f"leak, shot noise and hot pixels ask for {rate_hz:g} events/s, but with refractory_us = "
-                f"{self.refractory_us:g} a pixel makes at most {1e6 / self.refractory_us:g}; lower one of them"
+                f"leak, shot noise and hot pixels ask for {rate_hz:g} events/s, but with refractory_us "
+                f"= {self.refractory_us:g} a pixel makes at most {1e6 / self.refractory_us:g}; lower one"
             )
 
     def with_(self, **changes: Any) -> "Sensor":
@@ -124,7 +139,7 @@ class Sensor:
 
         Raises ParameterError for an unknown field, with the nearest known one, and for bad values.
 
-        >>> sensor("davis346").with_(theta_on=0.3).theta_on
+        >>> load_sensor("davis346").with_(theta_on=0.3).theta_on
         0.3
         """
         for key in changes:
@@ -143,10 +158,12 @@ class Sensor:
     def from_dict(cls, record: Mapping[str, Any]) -> "Sensor":
         """The sensor that `to_dict` wrote down.
 
-        >>> Sensor.from_dict(sensor("imx636").to_dict()) == sensor("imx636")
+        >>> Sensor.from_dict(load_sensor("imx636").to_dict()) == load_sensor("imx636")
         True
         """
-        values = {key: math.inf if value == "inf" and key in _UNITS else value for key, value in record.items()}
+        values = {
+            key: math.inf if value == "inf" and key in _UNITS else value for key, value in record.items()
+        }
         values["sources"] = {key: Source(**source) for key, source in record["sources"].items()}
         return cls(**values)
 
@@ -164,12 +181,12 @@ def _checked(name: str, value: Any) -> float | None:
         return None
     whole = limits["unit"] == "px"
     if isinstance(value, bool) or not isinstance(value, Integral if whole else Real):
-        raise ParameterError(
-            f"{name} is {value!r}, expected a {'whole ' if whole else ''}number{' of' + unit if unit else ''}; "
-            f"{limits['hint']}"
-        )
+        expected = f"a whole number of{unit}" if whole else f"a number of{unit}" if unit else "a number"
+        raise ParameterError(f"{name} is {value!r}, expected {expected}; {limits['hint']}")
     if not lowest <= value <= highest:
-        raise ParameterError(f"{name} = {value:g}{unit} is outside {lowest:g} to {highest:g}{unit}; {limits['hint']}")
+        raise ParameterError(
+            f"{name} = {value:g}{unit} is outside {lowest:g} to {highest:g}{unit}; {limits['hint']}"
+        )
     return int(value) if whole else float(value)
 
 
@@ -185,10 +202,12 @@ def _did_you_mean(word: str, known: Iterable[str]) -> str:
 def sensor_names() -> tuple[str, ...]:
     """Names of the presets, in alphabetical order."""
     presets = files("dvs").joinpath("presets").iterdir()
-    return tuple(sorted(entry.name.removesuffix(".toml") for entry in presets if entry.name.endswith(".toml")))
+    return tuple(
+        sorted(entry.name.removesuffix(".toml") for entry in presets if entry.name.endswith(".toml"))
+    )
 
 
-def sensor(name_or_path: str | os.PathLike[str]) -> Sensor:
+def load_sensor(name_or_path: str | os.PathLike[str]) -> Sensor:
     """The preset of that name, or the sensor that a TOML file describes.
 
     In a file a field is a number, `theta_on = 0.3`, or a table with `value`, `unit`, `source` and
@@ -196,7 +215,7 @@ def sensor(name_or_path: str | os.PathLike[str]) -> Sensor:
 
     Raises ParameterError for an unknown name or a file that is missing or says something wrong.
 
-    >>> sensor("davis346").width, sensor("ideal").width
+    >>> load_sensor("davis346").width, sensor("ideal").width
     (346, None)
     """
     text = os.fspath(name_or_path)
@@ -216,7 +235,9 @@ def _preset(name: str) -> Sensor:
             f"no sensor is called {name!r}{_did_you_mean(key, sensor_names())}; "
             f"choose one of {', '.join(sensor_names())}, or give a .toml file"
         )
-    return _parse(files("dvs").joinpath("presets", f"{key}.toml").read_text(encoding="utf-8"), f"{key}.toml", key)
+    return _parse(
+        files("dvs").joinpath("presets", f"{key}.toml").read_text(encoding="utf-8"), f"{key}.toml", key
+    )
 
 
 def _parse(text: str, file: str, name: str) -> Sensor:
@@ -224,7 +245,9 @@ def _parse(text: str, file: str, name: str) -> Sensor:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ParameterError(f"{file} is not valid TOML: {error}; write lines such as theta_on = 0.3") from None
+        raise ParameterError(
+            f"{file} is not valid TOML: {error}; write lines such as theta_on = 0.3"
+        ) from None
     try:
         base = document.pop("base", None)
         start = Sensor() if base is None else _preset(str(base))
@@ -255,7 +278,9 @@ def _parse_entry(key: str, entry: Any, file: str) -> tuple[Any, Source]:
     estimate = entry.get("estimate", False)
     if not isinstance(estimate, bool):
         raise ParameterError(f"[{key}] has estimate = {estimate!r}, expected true or false")
-    return entry["value"], Source(unit=unit, source=str(entry.get("source", f"set in {file}")), estimate=estimate)
+    return entry["value"], Source(
+        unit=unit, source=str(entry.get("source", f"set in {file}")), estimate=estimate
+    )
 
 
 def describe(sensor: Sensor, width: int = 100) -> str:
@@ -265,9 +290,10 @@ def describe(sensor: Sensor, width: int = 100) -> str:
         value = getattr(sensor, key)
         source = sensor.sources.get(key, Source(unit=unit, source="default, as in an ideal sensor"))
         if value is None:
-            shown, said = ("as video", "") if unit == "px" else ("unknown", "not published")
+            shown, said = ("any", "as the video") if unit == "px" else ("unknown", "not published")
         else:
-            shown, said = (value if isinstance(value, str) else f"{value:.4g}"), source.source
+            shown, said = (value if isinstance(value, str) else f"{value:g}"), source.source
         head = f"{key:<26}{'~' if source.estimate else ' '}{shown:>11} {unit:<6}"
-        rows.append(textwrap.fill(said, width, initial_indent=head, subsequent_indent=" " * len(head)) if said else head)
-    return "\n".join([f"sensor {sensor.name}", *(row.rstrip() for row in rows), "~ estimate: nobody published the number, the source says what it rests on"])
+        rows.append(textwrap.fill(said, width, initial_indent=head, subsequent_indent=" " * len(head)))
+    legend = "~ estimate: nobody published the number, the source says what it rests on"
+    return "\n".join([f"sensor {sensor.name}", *rows, legend])

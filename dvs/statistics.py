@@ -6,7 +6,6 @@ while it is converted. Every function that takes a `Source` accepts it in place 
 The sums are whole numbers: how the events were cut into chunks cannot show in the result.
 """
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -171,14 +170,21 @@ def _stop_us(source: Source) -> int:
 
 def count_map(source: Source, polarity: int | None = None) -> NDArray[np.int64]:
     """Events per pixel, (height, width); of one polarity (1 ON, 0 OFF) if given."""
-    if polarity not in (None, 0, 1):
-        raise ParameterError(f"polarity = {polarity!r}; give 1 for ON, 0 for OFF, or None for both")
+    _check_polarity(polarity)
     if isinstance(source, Accumulator):
         return source.counts.sum(axis=0) if polarity is None else source.counts[polarity]
-    events = source.events if polarity is None else source.events[source.events["p"] == polarity]
-    pixel, _, _ = _columns(events, source.width)
+    pixel, _, _ = _columns(_of_polarity(source.events, polarity), source.width)
     counted = np.bincount(pixel, minlength=source.width * source.height)
     return counted.reshape(source.height, source.width)
+
+
+def _check_polarity(polarity: int | None) -> None:
+    if polarity not in (None, 0, 1):
+        raise ParameterError(f"polarity = {polarity!r}; give 1 for ON, 0 for OFF, or None for both")
+
+
+def _of_polarity(events: EventArray, polarity: int | None) -> EventArray:
+    return events if polarity is None else events[events["p"] == polarity]
 
 
 def signed_map(source: Source) -> NDArray[np.int64]:
@@ -269,10 +275,13 @@ def rate_over_time(recording: Recording, bin_us: int, polarity: int | None = Non
     """
     if bin_us < 1:
         raise ParameterError(f"bin_us = {bin_us}; give a bin of at least 1 us")
+    _check_polarity(polarity)
     stop_us = _stop_us(recording)
-    edges = np.append(np.arange(recording.start_us, stop_us, bin_us), stop_us)
-    events = recording.events if polarity is None else recording.events[recording.events["p"] == polarity]
-    return np.histogram(events["t"], edges)[0] / np.diff(edges) * 1e6 if edges.size > 1 else np.zeros(0)
+    edges_us = np.append(np.arange(recording.start_us, stop_us, bin_us), stop_us)
+    if edges_us.size == 1:
+        return np.zeros(0)
+    counts, _ = np.histogram(_of_polarity(recording.events, polarity)["t"], edges_us)
+    return counts / np.diff(edges_us) * 1e6
 
 
 def inter_event_intervals_us(recording: Recording, same_polarity: bool = False) -> NDArray[np.int64]:
@@ -311,8 +320,8 @@ def interval_quantiles(recording: Recording) -> NDArray[np.float64]:
 def polarity_flips(source: Source) -> float:
     """Share of successive events of a pixel that change polarity, in [0, 1]; 0 where there are none.
 
-    Noise of both polarities is near 0.5, a drifting edge near 0, shot noise around a stable
-    reference above 0.5.
+    An edge that passes makes runs of one polarity, independent coins flip half the time, and
+    flicker flips more.
     """
     seen = source if isinstance(source, Accumulator) else accumulate(source)
     return seen.flips / max(int(seen.interval_counts.sum()), 1)
@@ -387,7 +396,7 @@ class Summary:
     median_interval_us: float | None
     hot_pixels: int
 
-    def to_dict(self) -> Mapping[str, int | float | None]:
+    def to_dict(self) -> dict[str, int | float | None]:
         """The fields by name, as JSON takes them."""
         return asdict(self)
 

@@ -9,6 +9,7 @@ import pytest
 
 from dvs import assertions
 from dvs.events import Recording, empty_events, make_events
+from dvs.files import write
 
 # Installed, the plugin registers itself; a second time under another name is an error.
 INSTALLED = any(point.value == "dvs.pytest_plugin" for point in entry_points(group="pytest11"))
@@ -238,8 +239,7 @@ def test_every_assertion_is_a_fixture(suite):
 
 
 def test_a_recording_is_read_from_beside_the_test(suite, pytester):
-    files = pytest.importorskip("dvs.files", exc_type=ImportError)
-    files.write(four_events(), pytester.path / "lamp.npz")
+    write(four_events(), pytester.path / "lamp.npz")
     test = """
     def test_lamp(recording_file, assert_event_rate):
         assert_event_rate(recording_file("lamp.npz"), 2.0)

@@ -348,6 +348,7 @@ def test_events_without_a_span_have_no_rate():
     [
         (lambda r: statistics.count_map(r, 2), "polarity = 2"),
         (lambda r: statistics.rate_over_time(r, 0), "bin_us = 0"),
+        (lambda r: statistics.rate_over_time(r, 10, polarity=-1), "polarity = -1"),
         (lambda r: statistics.temporal_correlation(r, r, 0), "bin_us = 0"),
         (lambda r: statistics.spatial_correlation(r, r, -1), "sigma_px = -1"),
         (lambda r: statistics.hot_pixels(r, false_alarms=0), "false_alarms = 0"),

@@ -5,6 +5,8 @@ the XML description of the event stream (sizeX, sizeY as DV writes them); other 
 what they do not know. Of a file with several streams the first one with events is read.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
@@ -63,7 +65,7 @@ def read(path: Path) -> Recording:
     """The first stream of events in the file."""
     from faery import EVENTS_DTYPE, aedat
 
-    with aedat.Decoder(path) as decoder:
+    with _calm(path), aedat.Decoder(path) as decoder:
         tracks = [track for track in decoder.tracks() if track.data_type == "events"]
         if not tracks:
             raise FormatError(f"{path} has no stream of events")
@@ -73,6 +75,17 @@ def read(path: Path) -> Recording:
         packets = [packet for source, packet in decoder if source.id == track.id]
     events = np.concatenate([np.empty(0, EVENTS_DTYPE), *packets])
     return recording_from_columns(events["x"], events["y"], events["t"], events["on"], attributes)
+
+
+@contextmanager
+def _calm(path: Path) -> Iterator[None]:
+    """A damaged header makes faery panic, which is not an `Exception` to Python."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise FormatError(f"{path} cannot be read: its AEDAT4 header is damaged") from error
 
 
 def _kept(description: list["aedat.DescriptionNode"], stream: int) -> dict[str, int | str]:

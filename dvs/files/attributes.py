@@ -22,10 +22,10 @@ def pack_attributes(recording: Recording) -> Attributes:
     """The five attributes of a recording."""
     assert recording.stop_us is not None
     return {
-        "width": recording.width,
-        "height": recording.height,
-        "start_us": recording.start_us,
-        "stop_us": recording.stop_us,
+        "width": int(recording.width),
+        "height": int(recording.height),
+        "start_us": int(recording.start_us),
+        "stop_us": int(recording.stop_us),
         "provenance": json.dumps(dict(recording.provenance), default=_plain),
     }
 

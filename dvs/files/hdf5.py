@@ -1,11 +1,16 @@
-"""What both HDF5 layouts need: a file that survives a full disk."""
+"""What both HDF5 layouts need: to survive a full disk, and to name a missing filter."""
 
 import io
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dvs.errors import MissingExtraError
 
 if TYPE_CHECKING:
     import h5py
@@ -24,6 +29,7 @@ class QuietFile(io.FileIO):
     error: OSError | None = None
 
     def write(self, data) -> int:  # noqa: ANN001  (the buffer type of io.RawIOBase)
+        """Write all of the data, or keep the reason why not."""
         rest = memoryview(data).cast("B")
         while self.error is None and len(rest):
             try:
@@ -33,6 +39,7 @@ class QuietFile(io.FileIO):
         return len(data)
 
     def truncate(self, size: int | None = None) -> int:
+        """Cut or extend the file, or keep the reason why not."""
         try:
             return super().truncate(size)
         except OSError as error:
@@ -54,3 +61,19 @@ def new_hdf5(path: Path) -> Iterator[tuple["h5py.File", QuietFile]]:
         with h5py.File(quiet, "w") as file:
             yield file, quiet
         quiet.check()
+
+
+def read_whole(dataset: "h5py.Dataset") -> NDArray[np.integer]:
+    """All numbers of a data set; raises `MissingExtraError` for a compression that h5py lacks."""
+    import h5py
+
+    with suppress(ImportError):
+        import hdf5plugin  # noqa: F401  (importing it registers its filters)
+
+    created = dataset.id.get_create_plist()
+    filters = [created.get_filter(index)[0] for index in range(created.get_nfilters())]
+    if not all(map(h5py.h5z.filter_avail, filters)):
+        raise MissingExtraError(
+            f"{dataset.file.filename} has a compression that h5py lacks, as Blosc is: pip install hdf5plugin"
+        )
+    return dataset[:]

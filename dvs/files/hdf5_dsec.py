@@ -15,17 +15,16 @@ reader of h5py arrays, DSEC's own included, notices no difference.
 """
 
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dvs.errors import FormatError, MissingExtraError
+from dvs.errors import FormatError
 from dvs.events import Recording
 from dvs.files.attributes import Attributes, recording_from_columns
 from dvs.files.format import Format
-from dvs.files.hdf5 import COMPRESSION, new_hdf5
+from dvs.files.hdf5 import COMPRESSION, new_hdf5, read_whole
 from dvs.files.spool import BLOCK, Spool
 
 MAX_MS = 10**9  # 11.6 days, an index of 8 GB: whatever is longer has a wrong time in it
@@ -77,18 +76,8 @@ def read(path: Path) -> Recording:
     """
     import h5py
 
-    with suppress(ImportError):
-        import hdf5plugin  # noqa: F401  (importing it registers its filters)
-
     with h5py.File(path) as file:
-        try:
-            x, y, t, p = (file[f"events/{name}"][:] for name in "xytp")
-        except OSError as error:
-            if "filter" not in str(error):
-                raise
-            raise MissingExtraError(
-                f"{path} is compressed with a filter that h5py lacks, such as Blosc: pip install hdf5plugin"
-            ) from error
+        x, y, t, p = (read_whole(file[f"events/{name}"]) for name in "xytp")
         offset_us = int(file["t_offset"][()]) if "t_offset" in file else 0
         return recording_from_columns(x, y, t.astype(np.int64) + offset_us, p, file.attrs)
 

@@ -12,7 +12,7 @@ import numpy as np
 from dvs.events import Recording
 from dvs.files.attributes import Attributes, recording_from_columns
 from dvs.files.format import Format
-from dvs.files.hdf5 import COMPRESSION, new_hdf5
+from dvs.files.hdf5 import COMPRESSION, new_hdf5, read_whole
 from dvs.files.spool import BLOCK, Spool
 
 
@@ -34,7 +34,7 @@ def read(path: Path) -> Recording:
     import h5py
 
     with h5py.File(path) as file:
-        t, x, y, p = file["events"][:].T
+        t, x, y, p = read_whole(file["events"]).T
         return recording_from_columns(x, y, t, p, file.attrs)
 
 

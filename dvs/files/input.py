@@ -31,13 +31,14 @@ def read(path: str | os.PathLike[str], *, format: str | None = None) -> Recordin
             pass
     except OSError as error:
         raise InputError(f"{path} cannot be opened: {error.strerror}") from error
-    chosen = format_to_read(path, format)
     try:
-        return chosen.read(path)
+        return format_to_read(path, format).read(path)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except MicrosaccadeError:
         raise
     except UNREADABLE as error:
         reason = " ".join(str(error).split())
-        raise FormatError(f"{path} cannot be read as {chosen.name}: {reason}") from error
+        raise FormatError(
+            f"{path} cannot be read: {reason}; it is cut short, damaged, or of another kind than it says"
+        ) from error

@@ -34,7 +34,7 @@ def write(path: Path, spool: Spool, attributes: Attributes) -> None:
 
 def read(path: Path) -> Recording:
     """A recording from arrays x, y, t (whole microseconds) and p; the scalars may be missing."""
-    with np.load(path) as archive:
+    with path.open("rb") as file, np.load(file) as archive:
         missing = [name for name in "xytp" if name not in archive]
         if missing:
             raise FormatError(f"{path} holds the arrays {archive.files}; expected x, y, t and p")

@@ -6,6 +6,7 @@ Nothing carries the name of the target until it is complete; then it is renamed 
 import os
 import secrets
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -133,7 +134,7 @@ class Writer:
         temporary = self._target.with_name(f"{self._target.name}.{secrets.token_hex(4)}.part")
         with _clear_errors(self._target):
             try:
-                self._format.write(temporary, self._spool, pack_attributes(watched))
+                self._write(temporary, watched)
                 # On the disk before it has its name: a power cut must not leave an empty target.
                 with temporary.open("rb+") as file:
                     os.fsync(file.fileno())
@@ -142,6 +143,19 @@ class Writer:
                 raise
             self._publish(temporary)
         self.finished = True
+
+    def _write(self, temporary: Path, watched: Recording) -> None:
+        """Write in a thread of its own: interrupts reach the main thread only.
+
+        One that hit a library in the middle of a write would crash the process (HDF5 does).
+        """
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            try:
+                attributes = pack_attributes(watched)
+                thread.submit(self._format.write, temporary, self._spool, attributes).result()
+            except BaseException:
+                self._spool.stop()
+                raise
 
     def _publish(self, temporary: Path) -> None:
         if not self._overwrite:
@@ -152,7 +166,7 @@ class Writer:
                 raise OutputError(
                     f"{self._target} appeared while its events were computed; they are kept in {temporary}"
                 ) from error
-        os.replace(temporary, self._target)
+        temporary.replace(self._target)
 
 
 @contextmanager

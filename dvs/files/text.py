@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dvs.errors import FormatError
+from dvs.errors import FormatError, InputError
 from dvs.events import EventArray, Recording
 from dvs.files.attributes import ATTRIBUTES, Attributes, recording_from_columns
 from dvs.files.format import Format
@@ -58,7 +58,7 @@ def read(path: Path) -> Recording:
     attributes: dict[str, str] = {}
     names = ["t", "x", "y", "p"]
     data = ""
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8-sig") as file:
         for skipped, line in enumerate(file):  # noqa: B007  (used after the loop)
             line = line.strip()
             if line.startswith("#"):
@@ -85,7 +85,7 @@ def read(path: Path) -> Recording:
         skiprows=skipped,
         usecols=[names.index(name) for name in "txyp"],
         ndmin=1,
-        encoding="utf-8",
+        encoding="utf-8-sig",
     )
     t_us = _microseconds(events) if in_seconds else events["t"]
     return recording_from_columns(events["x"], events["y"], t_us, events["p"], attributes)
@@ -94,7 +94,7 @@ def read(path: Path) -> Recording:
 def _microseconds(events: EventArray) -> NDArray[np.int64]:
     t_us = np.rint(events["t"] * 1e6)
     if not (np.abs(t_us) < MAX_SECONDS_US).all():
-        raise FormatError("a time is not a number of seconds below 142 years")
+        raise InputError("a time is not a number of seconds below 142 years")
     return t_us.astype(np.int64)
 
 

@@ -43,16 +43,12 @@ def open_array(path: Path, request: Request) -> Frames:
 def _load(path: Path) -> tuple[NDArray, NDArray | None]:
     """The frames, and their times in microseconds where the file has them."""
     try:
-        content = np.load(path, mmap_mode="r")
-        if isinstance(content, np.ndarray):
-            return content, None
-        with content:
-            if "frames" not in content:
-                raise InputError(f"{path} has the fields {sorted(content)}, expected one called frames")
-            return content["frames"], content.get("times_us")
-    except (OSError, EOFError, BadZipFile) as error:
-        raise FormatError(f"{path} is not a complete NumPy file ({error})") from error
-    except ValueError as error:
-        if isinstance(error, InputError):
-            raise
-        raise FormatError(f"{path} does not hold an array of numbers ({error})") from error
+        if path.suffix.lower() == ".npy":
+            return np.lib.format.open_memmap(path, mode="r"), None
+        with path.open("rb") as file, np.load(file) as content:
+            if "frames" in content:
+                return content["frames"], content.get("times_us")
+            fields = sorted(content)
+    except (ValueError, TypeError, EOFError, OSError, BadZipFile) as error:
+        raise FormatError(f"{path} is not a NumPy file of numbers ({error})") from error
+    raise InputError(f"{path} has the fields {fields}, expected one called frames")

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 @contextmanager
 def quiet_opencv() -> Iterator[None]:
     """Silences OpenCV's log inside the block."""
-    from cv2.utils import logging
+    import cv2
 
+    logging = cv2.utils.logging
     level = logging.getLogLevel()
     logging.setLogLevel(logging.LOG_LEVEL_SILENT)
     try:

@@ -28,9 +28,7 @@ class Request:
 
     def __post_init__(self) -> None:
         if not 0 <= self.start_s < self.stop_s:
-            raise ParameterError(
-                f"the span is {self.start_s} to {self.stop_s} s, expected 0 <= start_s < stop_s"
-            )
+            raise ParameterError(f"the span is {self.start_s} to {self.stop_s} s, expected 0 <= start < stop")
         if self.fps is not None:
             check_positive("fps", self.fps)
         if self.encoding is not None and self.transfer is not None:

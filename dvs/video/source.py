@@ -67,11 +67,8 @@ def open_video(
 def _open(source: str | Path | int, request: Request) -> Frames:
     """The frames of the requested span, with the times of the source."""
     path = Path(str(source))
-    if not path.exists():
-        if str(source) == "-":
-            return open_pipe(request)
-        if str(source).isdecimal():
-            return open_webcam(int(source), request)
+    live = not path.exists() and (str(source) == "-" or str(source).isdecimal())
+    if not live and not path.exists():
         raise InputError(
             f"{source} does not exist; give a video file, a folder of images, a webcam number or -"
         )
@@ -81,6 +78,8 @@ def _open(source: str | Path | int, request: Request) -> Frames:
         return open_array(path, request)
     if request.timestamps is not None:
         raise ParameterError(
-            f"{path} has times of its own; timestamps go with a folder or an array, use fps here"
+            f"{source} has times of its own; timestamps go with a folder or an array, use fps here"
         )
+    if live:
+        return open_pipe(request) if str(source) == "-" else open_webcam(int(source), request)
     return open_container(path, request)

@@ -30,7 +30,7 @@ def times_of(count: int, name: str, beside: list[Path], request: Request) -> NDA
     times_us = read_timestamps(paths[0])
     if times_us.size != count:
         raise InputError(f"{paths[0]} has {times_us.size} times for {count} frames; give one for each frame")
-    return times_us - times_us[0]
+    return times_us - times_us[:1]
 
 
 def read_timestamps(path: Path) -> NDArray[np.float64]:
@@ -53,13 +53,11 @@ def read_timestamps(path: Path) -> NDArray[np.float64]:
 
 def _read_npy(path: Path) -> NDArray:
     try:
-        values = np.load(path)
-    except (ValueError, EOFError, OSError) as error:
+        values = np.lib.format.open_memmap(path, mode="r")
+    except (ValueError, OSError) as error:
         raise FormatError(f"{path} is not a NumPy array of numbers ({error})") from error
     if values.dtype.kind not in "iuf":
-        raise InputError(
-            f"{path} has dtype {values.dtype}, expected seconds (float) or microseconds (integer)"
-        )
+        raise InputError(f"{path} has dtype {values.dtype}, expected float (seconds) or integer (us)")
     return values
 
 
@@ -71,8 +69,6 @@ def _read_text(path: Path) -> NDArray:
         try:
             values.append(float(word))
         except ValueError:
-            raise InputError(
-                f"line {number} of {path} is {word[:40]!r}, expected one number, a time"
-            ) from None
+            raise InputError(f"line {number} of {path} is {word[:40]!r}, expected one time") from None
     whole = all(word.isdecimal() for _, word in words)
     return np.array(values, dtype=np.int64 if whole else np.float64)
