@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 .PHONY: demo test lint bench clean
 
 demo: $(VENV)/.installed
-	$(BIN)/convert-video examples/data/demo.mp4 --sensor davis346 --overwrite \
+	$(BIN)/convert-video examples/data/cup.mp4 --sensor davis346 --overwrite \
 	  -o demo-output/events.h5 --preview demo-output/preview.mp4 --report demo-output/report.html
 
 test: $(VENV)/.test-installed

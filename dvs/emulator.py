@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dvs import ordering, pixel, readout
 from dvs.errors import InputError, ParameterError
-from dvs.events import EventArray, Recording, empty_events
+from dvs.events import EventArray, Recording, empty_events, join_events
 from dvs.frames import Frames, frames_from_array
 from dvs.luminance import DARK_OFFSET, Encoding, log_luminance_table, relative_luminance
 from dvs.noise import QUIET_HZ, is_noisy, light_laws
@@ -87,7 +87,9 @@ class State:
     laws: NDArray[np.float64]
     laws_from: float
     bus: readout.Bus
-    room: int
+    # Room for the events of each tile, (tiles, room), used again for every chunk.
+    out_t: NDArray[np.int64]
+    out_address: NDArray[np.int32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +128,8 @@ def start(settings: Settings, encoding: Encoding, t_us: float, frame: NDArray) -
         laws=laws,
         laws_from=laws_from,
         bus=readout.idle_bus(),
-        room=pixel.TILE,
+        out_t=np.empty((tiles, 2 * pixel.TILE), np.int64),
+        out_address=np.empty((tiles, 2 * pixel.TILE), np.int32),
     )
     light, table = _light(settings, encoding, frame.reshape(1, -1))
     spreads = (
@@ -137,10 +140,15 @@ def start(settings: Settings, encoding: Encoding, t_us: float, frame: NDArray) -
         sensor.shot_noise_sigma,
     )
     louder = math.log(max(sensor.hot_pixel_hz, QUIET_HZ) / max(sensor.shot_noise_hz, QUIET_HZ))
-    pixel.start_tiles(
-        np.arange(tiles), light[0], table, state.wide, state.narrow, state.draws, _nominal(sensor), spreads,
-        settings.still_before_s * 1e6, (sensor.hot_pixel_fraction, louder), laws, laws_from, settings.seed,
-    )  # fmt: skip
+
+    def settle(part: NDArray[np.int64]) -> None:
+        pixel.start_tiles(
+            part, light[0], table, state.wide, state.narrow, state.draws, _nominal(sensor), spreads,
+            settings.still_before_s * 1e6, (sensor.hot_pixel_fraction, louder), laws, laws_from, settings.seed,
+        )  # fmt: skip
+
+    with ThreadPoolExecutor(_threads(settings)) as pool:
+        list(pool.map(settle, np.array_split(np.arange(tiles), _threads(settings))))
     return state
 
 
@@ -253,7 +261,7 @@ def emulate(
         if progress is not None:
             progress(batch)
     return Recording(
-        events=np.concatenate(batches),
+        events=join_events(batches),
         width=frames.width,
         height=frames.height,
         start_us=start_us,
@@ -323,42 +331,36 @@ def _solved(
     pool: ThreadPoolExecutor,
 ) -> EventArray:
     """Events of the pixels themselves, sorted; `state` moves on to the last frame."""
-    sensor = settings.sensor
-    tiles, intervals = len(state.wide), len(light)
-    ends = np.empty((tiles, intervals), np.int64)
-    out_t = np.empty((tiles, state.room), np.int64)
-    out_address = np.empty((tiles, state.room), np.int32)
+    sensor, threads = settings.sensor, _threads(settings)
+    tiles = len(state.wide)
+    ends = np.empty((tiles, len(light)), np.int64)
     todo = np.arange(tiles)
     while todo.size:
 
         def solve(part: NDArray[np.int64]) -> None:
             pixel.advance_tiles(
                 part, light, table, times, state.wide, state.narrow, state.draws, _nominal(sensor), state.laws,
-                state.laws_from, settings.seed, is_noisy(sensor), out_t, out_address, ends,
+                state.laws_from, settings.seed, is_noisy(sensor), state.out_t, state.out_address, ends,
             )  # fmt: skip
 
-        list(pool.map(solve, np.array_split(todo, min(todo.size, 4 * _threads(settings)))))
+        list(pool.map(solve, np.array_split(todo, min(todo.size, 4 * threads))))
         # A tile with more events than there was room for has not moved: it gets room and another go.
-        todo = np.flatnonzero(ends[:, -1] > state.room)
+        todo = np.flatnonzero(ends[:, -1] > state.out_t.shape[1])
         if todo.size:
-            state.room = 2 ** int(ends[:, -1].max()).bit_length()
-            larger_t = np.empty((tiles, state.room), np.int64)
-            larger_address = np.empty((tiles, state.room), np.int32)
-            larger_t[:, : out_t.shape[1]] = out_t
-            larger_address[:, : out_address.shape[1]] = out_address
-            out_t, out_address = larger_t, larger_address
+            more = 2 ** int(ends[:, -1].max()).bit_length() - state.out_t.shape[1]
+            state.out_t = np.pad(state.out_t, ((0, 0), (0, more)))
+            state.out_address = np.pad(state.out_address, ((0, 0), (0, more)))
 
-    counts = np.diff(ends, axis=1, prepend=0).sum(axis=0)
-    bounds = np.concatenate([[0], np.cumsum(counts)])
-    events = empty_events(bounds[-1])
+    interval_ends = ends.sum(axis=0)
+    bounds_us = np.stack([np.floor(times[:-1]), np.ceil(times[1:])], axis=1).astype(np.int64)
+    events = empty_events(interval_ends[-1])
 
-    def order(interval: int) -> None:
-        ordering.order_interval(
-            interval, out_t, out_address, ends, state.width, math.floor(times[interval]),
-            events[bounds[interval] : bounds[interval + 1]],
-        )  # fmt: skip
+    def order(part: NDArray[np.int64]) -> None:
+        ordering.order_intervals(
+            part, state.out_t, state.out_address, ends, state.width, bounds_us, interval_ends, events
+        )
 
-    list(pool.map(order, range(intervals)))
+    list(pool.map(order, np.array_split(np.arange(len(light)), threads)))
     return events
 
 

@@ -5,7 +5,7 @@ threshold at time t. Events are a NumPy structured array, sorted by time; the si
 sensor and the span of time that was watched travel with them in a `Recording`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -51,8 +51,22 @@ def make_events(x: ArrayLike, y: ArrayLike, t_us: ArrayLike, p: ArrayLike) -> Ev
         )
     events = empty_events(arrays["t"].size)
     for name, array in arrays.items():
+        limits = np.iinfo(EVENT_DTYPE[name])
+        if array.size and not (limits.min <= array.min() and array.max() <= limits.max):
+            raise InputError(
+                f"{name} goes from {array.min()} to {array.max()}, expected {limits.min} to {limits.max}; "
+                "correct or leave out what lies outside"
+            )
         events[name] = array
     return events
+
+
+def join_events(parts: Sequence[EventArray]) -> EventArray:
+    """The events of all parts, one after the other."""
+    if not parts:
+        return empty_events()
+    # As raw bytes: NumPy copies packed records field by field, ten times slower.
+    return np.concatenate([np.ascontiguousarray(part).view(np.uint8) for part in parts]).view(EVENT_DTYPE)
 
 
 def check_events(events: EventArray, width: int, height: int, name: str = "events") -> EventArray:

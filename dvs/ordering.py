@@ -1,73 +1,89 @@
 """Events of many tiles, put into the order of time.
 
-Within a tile events come pixel by pixel. A counting sort by the microsecond (radix sort with
-digits of 16 bits when a frame interval is longer than 65 ms) puts those of one frame interval in
-order; events of the same microsecond keep the order of their pixels, so the result does not
-depend on how the work was shared out.
+Within a tile events come round by round, not by time. A counting sort by the microsecond (a radix sort
+when a frame interval is longer than a second) puts those of one frame interval in order; events of the
+same microsecond keep the order in which the tiles gave them, so the result does not depend on how the
+work was shared out.
 """
 
 import numpy as np
 from numba import njit
 
-_DIGIT = 16
+_DIGIT = 20
 _DIGIT_MASK = (1 << _DIGIT) - 1
 
 
 @njit(cache=True, nogil=True)
-def order_interval(interval, tile_times, tile_addresses, tile_ends, width, start_us, events):
-    """Write the events of one frame interval into `events`, sorted by time.
+def order_intervals(intervals, tile_times, tile_addresses, tile_ends, width, bounds_us, ends, events):
+    """Write the events of the named frame intervals into `events`, sorted by time.
 
     tile_times, tile_addresses: (tiles, room), address = 2 * pixel + polarity; tile_ends:
-    (tiles, intervals), where each interval ends in its row; start_us: no event is earlier.
+    (tiles, intervals), where each interval ends in its row; bounds_us: first and last microsecond of
+    an interval, (intervals, 2); ends: where its events end in `events`.
     """
-    size = events.size
-    if size == 0:
+    for interval in intervals:
+        first = ends[interval - 1] if interval > 0 else 0
+        if ends[interval] > first:
+            _order(
+                interval, tile_times, tile_addresses, tile_ends, width, bounds_us[interval], events[first : ends[interval]]
+            )
+
+
+@njit(cache=True, nogil=True)
+def _order(interval, tile_times, tile_addresses, tile_ends, width, bounds_us, events):
+    start_us = bounds_us[0]
+    longest = bounds_us[1] - start_us
+    if longest > _DIGIT_MASK:
+        _order_long(interval, tile_times, tile_addresses, tile_ends, width, start_us, longest, events)
         return
-    keys = np.empty(size, np.int64)
-    addresses = np.empty(size, np.int32)
-    filled = 0
-    latest = 0
+    places = np.zeros(longest + 2, np.int64)
     for tile in range(tile_ends.shape[0]):
-        first = tile_ends[tile, interval - 1] if interval > 0 else 0
-        for j in range(first, tile_ends[tile, interval]):
+        for j in range(tile_ends[tile, interval - 1] if interval > 0 else 0, tile_ends[tile, interval]):
+            places[tile_times[tile, j] - start_us + 1] += 1
+    for key in range(longest + 1):
+        places[key + 1] += places[key]
+    for tile in range(tile_ends.shape[0]):
+        for j in range(tile_ends[tile, interval - 1] if interval > 0 else 0, tile_ends[tile, interval]):
+            key = tile_times[tile, j] - start_us
+            _put(events[places[key]], tile_times[tile, j], tile_addresses[tile, j], width)
+            places[key] += 1
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _put(event, t_us, address, width):
+    pixel = np.uint32(address) >> np.uint32(1)
+    y = pixel // np.uint32(width)
+    event.y = y
+    event.x = pixel - y * np.uint32(width)
+    event.t = t_us
+    event.p = address & 1
+
+
+@njit(cache=True, nogil=True)
+def _order_long(interval, tile_times, tile_addresses, tile_ends, width, start_us, longest, events):
+    """Digit by digit, from the lowest (Knuth, TAOCP vol. 3, 5.2.5)."""
+    keys = np.empty(events.size, np.int64)
+    addresses = np.empty(events.size, np.int32)
+    filled = 0
+    for tile in range(tile_ends.shape[0]):
+        for j in range(tile_ends[tile, interval - 1] if interval > 0 else 0, tile_ends[tile, interval]):
             keys[filled] = tile_times[tile, j] - start_us
             addresses[filled] = tile_addresses[tile, j]
-            latest = max(latest, keys[filled])
             filled += 1
     shift = 0
-    while latest >> shift > _DIGIT_MASK:
-        keys, addresses = _sorted_by_digit(keys, addresses, shift, _DIGIT_MASK)
+    while longest >> shift > 0:
+        places = np.zeros(_DIGIT_MASK + 2, np.int64)
+        for key in keys:
+            places[((key >> shift) & _DIGIT_MASK) + 1] += 1
+        for digit in range(_DIGIT_MASK + 1):
+            places[digit + 1] += places[digit]
+        new_keys, new_addresses = np.empty_like(keys), np.empty_like(addresses)
+        for j in range(keys.size):
+            digit = (keys[j] >> shift) & _DIGIT_MASK
+            new_keys[places[digit]] = keys[j]
+            new_addresses[places[digit]] = addresses[j]
+            places[digit] += 1
+        keys, addresses = new_keys, new_addresses
         shift += _DIGIT
-    places = _places(keys, shift, latest >> shift)
-    for j in range(size):
-        digit = (keys[j] >> shift) & _DIGIT_MASK
-        event = events[places[digit]]
-        places[digit] += 1
-        pixel = addresses[j] >> 1
-        event.y = pixel // width
-        event.x = pixel % width
-        event.t = keys[j] + start_us
-        event.p = addresses[j] & 1
-
-
-@njit(cache=True, nogil=True)
-def _places(keys, shift, highest):
-    """Where the first key of each digit goes."""
-    places = np.zeros(highest + 2, np.int64)
-    for key in keys:
-        places[((key >> shift) & _DIGIT_MASK) + 1] += 1
-    for digit in range(highest + 1):
-        places[digit + 1] += places[digit]
-    return places
-
-
-@njit(cache=True, nogil=True)
-def _sorted_by_digit(keys, addresses, shift, highest):
-    places = _places(keys, shift, highest)
-    new_keys, new_addresses = np.empty_like(keys), np.empty_like(addresses)
     for j in range(keys.size):
-        digit = (keys[j] >> shift) & _DIGIT_MASK
-        new_keys[places[digit]] = keys[j]
-        new_addresses[places[digit]] = addresses[j]
-        places[digit] += 1
-    return new_keys, new_addresses
+        _put(events[j], keys[j] + start_us, addresses[j], width)

@@ -28,33 +28,38 @@ from numba.extending import overload
 from dvs.draws import exponential, normal, uniform
 from dvs.noise import LAW_ATTEMPTS, LAW_LEAK, LAW_OFF, LAW_ON, LAW_RATE, LAW_STEPS_PER_LN
 
-TILE = 256
-"""Pixels worked through together: few enough for their state to stay in the first-level cache."""
+TILE = 1056
+"""Pixels worked through together: few enough for their state to stay in the second-level cache, and no power of two,
+which would send all fields of a pixel to the same few lines of a cache."""
 
 # A tile's state is two blocks of (field, TILE). Double precision carries the microsecond:
-PHOTORECEPTOR, MEMORY, LIGHT = (field * TILE for field in range(3))
+PHOTORECEPTOR, MEMORY, LIGHT = (np.uint64(field * TILE) for field in range(3))
 WIDE_FIELDS = 3
 # what it was at the start of the frame interval is kept in the worker's copy only.
-PHOTORECEPTOR_BEFORE, MEMORY_BEFORE, LIGHT_BEFORE = (field * TILE for field in range(3, 6))
+PHOTORECEPTOR_BEFORE, MEMORY_BEFORE, LIGHT_BEFORE = (np.uint64(field * TILE) for field in range(3, 6))
 WIDE_WORK_FIELDS = 6
 # Single precision describes the pixel. Thresholds are relative to the nominal ones, so that a
 # sensor without mismatch has exactly the thresholds that were asked for.
-THETA_ON, THETA_OFF, HOLD, FUSE = (field * TILE for field in range(4))
-RATE, LEAK, ATTEMPTS, NOISE_ON, NOISE_OFF = (field * TILE for field in range(4, 9))
-RATE_FACTOR, LEAK_FACTOR, NOISE_LOG_FACTOR = (field * TILE for field in range(9, 12))
+THETA_ON, THETA_OFF, HOLD, FUSE = (np.uint64(field * TILE) for field in range(4))
+RATE, LEAK, ATTEMPTS, NOISE_ON, NOISE_OFF = (np.uint64(field * TILE) for field in range(4, 9))
+RATE_FACTOR, LEAK_FACTOR, NOISE_LOG_FACTOR = (np.uint64(field * TILE) for field in range(9, 12))
 NARROW_FIELDS = 12
 # Least distance of v - r to either threshold within the frame, ln units.
-NEAR_ON, NEAR_OFF = 12 * TILE, 13 * TILE
+NEAR_ON, NEAR_OFF = np.uint64(12 * TILE), np.uint64(13 * TILE)
 NARROW_WORK_FIELDS = 14
 
 # Lanes: the pixels of a tile in which something happens, side by side, in double precision.
 # Where a lane stands within the frame interval, and what holds until its next event:
-NOW, V, R, A, B, TH_ON, TH_OFF, FUEL = (field * TILE for field in range(8))
-K, DRIFT, FIRE, C_ON, C_OFF, K_FACTOR, DRIFT_FACTOR, C_LESS = (field * TILE for field in range(8, 16))
+NOW, V, R, A, B, TH_ON, TH_OFF, FUEL = (np.uint64(field * TILE) for field in range(8))
+K, DRIFT, FIRE, C_ON, C_OFF, K_FACTOR, DRIFT_FACTOR, C_LESS = (np.uint64(field * TILE) for field in range(8, 16))
 # The way ahead: v - r = X + SLOPE w + BEND (exp(-K w) - 1), to END after SPAN, the end of the frame;
-# HAZARD, the highest on that way; WAIT, until the next event.
-X, SLOPE, BEND, SPAN, END, NEAREST_ON, NEAREST_OFF, HAZARD, WAIT = (field * TILE for field in range(16, 25))
-LANE_FIELDS = 25
+# HAZARD, the highest on that way, HAZARD_ON and HAZARD_OFF, those when the fuse ends; WAIT, until the next event.
+X, SLOPE, BEND, SPAN, END, NEAREST_ON, NEAREST_OFF = (np.uint64(field * TILE) for field in range(16, 23))
+HAZARD, HAZARD_ON, HAZARD_OFF, WAIT = (np.uint64(field * TILE) for field in range(23, 27))
+LANE_FIELDS = 27
+LANES_AT_ONCE = 32
+"""Vectorised loops take whole groups of lanes, the last one filled up with stale ones: a rest of a group would be
+worked through one by one, at ten times the cost."""
 
 NO_EVENT, OFF, ON, UNSOLVED = -1, 0, 1, 2
 ASLEEP, DISTURBED, REACHING = 0, 1, 2
@@ -71,6 +76,9 @@ LOWEST_THETA = 0.1
 _PRECISION_US = 1e-3
 _ROUNDING = np.float32(1e-6)
 _ONE, _ZERO = np.float32(1.0), np.float32(0.0)
+# Unsigned, like the fields: Numba asks of a signed index whether it counts from the end.
+_TILE = np.uint64(TILE)
+_NEXT = np.uint64(1)
 
 
 def _light(value, table):
@@ -104,7 +112,7 @@ def _exp_minus(x):
 @njit(cache=True, nogil=True, inline="always", error_model="numpy")
 def _exp_minus_single(x):
     """exp(-x) for x >= 0 in single precision, to 1e-4: enough for a hazard."""
-    x = min(x, np.float32(80.0)) * np.float32(1 / 64)
+    x = min(x, np.float32(60.0)) * np.float32(1 / 64)
     p = np.float32(1 / 24)
     p = p * x - np.float32(1 / 6)
     p = p * x + np.float32(1 / 2)
@@ -123,7 +131,7 @@ def _sweep(wide, narrow, theta_on, theta_off, dt):
     v0 + (extreme light - v0) (1 - exp(-dt / tau)).
     """
     per_us = 1.0 / dt
-    for i in range(TILE):
+    for i in range(_TILE):
         light, light_next = wide[LIGHT_BEFORE + i], wide[LIGHT + i]
         v, memory = wide[PHOTORECEPTOR + i], wide[MEMORY + i]
         decay = _exp_minus(narrow[RATE + i] * dt)
@@ -151,7 +159,7 @@ def _wake(narrow, awake, dt, noisy):
     A fuse burns at the highest hazard within the frame; it is long enough, or the pixel wakes.
     """
     single_dt = np.float32(dt)
-    for i in range(TILE):
+    for i in range(_TILE):
         near_on, near_off = narrow[NEAR_ON + i], narrow[NEAR_OFF + i]
         reaches = (near_on < _ROUNDING) | (near_off < _ROUNDING)
         disturbed = narrow[HOLD + i] > _ZERO
@@ -222,8 +230,8 @@ def _crossing(x, slope, transient, k, span, theta_on, theta_off):
 @njit(cache=True, nogil=True, inline="always", error_model="numpy")
 def _law(laws, column, place):
     """The law in this column, `place` rows down its table (a fraction lies in between)."""
-    row = min(np.int64(place), laws.shape[0] - 2)
-    return laws[row, column] + (place - row) * (laws[row + 1, column] - laws[row, column])
+    row = np.uint64(min(place, laws.shape[0] - 2.0))
+    return laws[row, column] + (place - row) * (laws[row + _NEXT, column] - laws[row, column])
 
 
 @njit(cache=True, nogil=True, inline="always", error_model="numpy")
@@ -237,15 +245,15 @@ def _place(laws, lowest, light):
     return min(max((light - lowest) * LAW_STEPS_PER_LN, 0.0), laws.shape[0] - 1.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _load_lane(j, i, wide, narrow, lanes, nominal_on, nominal_off, dt):
+@njit(cache=True, nogil=True, inline="always", error_model="numpy")
+def _load_lane(j, i, wide, narrow, lanes, nominal_on, nominal_off, per_us):
     """Copy pixel `i`, as it was at the start of the frame interval, into lane `j`."""
     theta_on = narrow[THETA_ON + i] * nominal_on
     lanes[NOW + j] = 0.0
     lanes[V + j] = wide[PHOTORECEPTOR_BEFORE + i]
     lanes[R + j] = wide[MEMORY_BEFORE + i]
     lanes[A + j] = wide[LIGHT_BEFORE + i]
-    lanes[B + j] = (wide[LIGHT + i] - wide[LIGHT_BEFORE + i]) / dt
+    lanes[B + j] = (wide[LIGHT + i] - wide[LIGHT_BEFORE + i]) * per_us
     lanes[TH_ON + j] = theta_on
     lanes[TH_OFF + j] = narrow[THETA_OFF + i] * nominal_off
     lanes[FUEL + j] = narrow[FUSE + i]
@@ -276,7 +284,7 @@ def _store_lane(j, i, wide, narrow, lanes, dt):
 @njit(cache=True, nogil=True, error_model="numpy")
 def _operate(lanes, count, kinds, laws, lowest, dt):
     """Set bandwidth, leak and noise of lanes that see again after an event to those at this light."""
-    for j in range(count):
+    for j in range(np.uint64(count)):
         place = _place(laws, lowest, lanes[A + j] + lanes[B + j] * lanes[NOW + j])
         event = (kinds[j] != NO_EVENT) & (lanes[NOW + j] < dt)
         lanes[K + j] = _law(laws, LAW_RATE, place) * lanes[K_FACTOR + j] if event else lanes[K + j]
@@ -293,7 +301,7 @@ def _operate(lanes, count, kinds, laws, lowest, dt):
 @njit(cache=True, nogil=True, error_model="numpy")
 def _end_blindness(lanes, count, hold, kinds, dt):
     """Take lanes that are blind for `hold` us, (count,), to where they see again; like after an event."""
-    for j in range(count):
+    for j in range(np.uint64(count)):
         blind = hold[j] > 0.0
         way = min(hold[j], dt)
         lag = lanes[B + j] * (_ONE / np.float32(lanes[K + j]))
@@ -312,7 +320,7 @@ def _end_blindness(lanes, count, hold, kinds, dt):
 @njit(cache=True, nogil=True, error_model="numpy")
 def _look_ahead(lanes, count, dt, noisy):
     """The way of each lane to the end of the frame, how near it comes to the thresholds, its hazard."""
-    for j in range(count):
+    for j in range(np.uint64(count)):
         now, v, k, b = lanes[NOW + j], lanes[V + j], lanes[K + j], lanes[B + j]
         span = max(dt - now, 0.0)
         bend = v - (lanes[A + j] + b * now) + b * (_ONE / np.float32(k))
@@ -343,23 +351,23 @@ def _look_ahead(lanes, count, dt, noisy):
 @njit(cache=True, nogil=True, error_model="numpy")
 def _store_quiet(lanes, count, lane_pixels, wide, narrow, dt):
     """Store the lanes to which nothing more happens within the frame; the others move up: their number."""
-    left = 0
-    for j in range(count):
+    left = np.uint64(0)
+    for j in range(np.uint64(count)):
         span, burnt = lanes[SPAN + j], lanes[SPAN + j] * lanes[HAZARD + j]
         near = (lanes[NEAREST_ON + j] <= 0.0) | (lanes[NEAREST_OFF + j] <= 0.0)
         if near | (burnt >= lanes[FUEL + j]):
             if left < j:
-                for field in range(LANE_FIELDS):
-                    lanes[field * TILE + left] = lanes[field * TILE + j]
+                for field in range(np.uint64(0), np.uint64(LANE_FIELDS * TILE), _TILE):
+                    lanes[field + left] = lanes[field + j]
                 lane_pixels[left] = lane_pixels[j]
-            left += 1
+            left += _NEXT
             continue
         leaked = lanes[DRIFT + j] * span
         lanes[V + j] += lanes[END + j] - lanes[X + j] - leaked
         lanes[R + j] -= leaked
         lanes[FUEL + j] -= burnt
         _store_lane(j, lane_pixels[j], wide, narrow, lanes, dt)
-    return left
+    return np.int64(left)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -370,7 +378,7 @@ def _cross(lanes, count, kinds):
     (slopes limited after Fritsch & Carlson 1980, so that it stays inside); lanes for which that is
     not enough, and ways that turn round, are left UNSOLVED.
     """
-    for j in range(count):
+    for j in range(np.uint64(count)):
         k, x, slope, bend, end = lanes[K + j], lanes[X + j], lanes[SLOPE + j], lanes[BEND + j], lanes[END + j]
         span = lanes[SPAN + j]
         on, off = end >= lanes[TH_ON + j], end <= -lanes[TH_OFF + j]
@@ -394,12 +402,17 @@ def _cross(lanes, count, kinds):
         solved = straight & (on | off) & good
         lanes[WAIT + j] = w if solved else span
         kinds[j] = (ON if on else OFF) if solved else (UNSOLVED if near else NO_EVENT)
-    for j in range(count):
-        if kinds[j] == UNSOLVED:
-            lanes[WAIT + j], kinds[j] = _crossing(
-                lanes[X + j], lanes[SLOPE + j], lanes[BEND + j], lanes[K + j], lanes[SPAN + j],
-                lanes[TH_ON + j], lanes[TH_OFF + j],
-            )  # fmt: skip
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _candidates(lanes, count):
+    """Hazards of ON and OFF at the moment at which each lane's fuse ends."""
+    for j in range(np.uint64(count)):
+        w = lanes[FUEL + j] / lanes[HAZARD + j]
+        level = lanes[X + j] + lanes[SLOPE + j] * w + lanes[BEND + j] * (_exp_minus(lanes[K + j] * w) - 1.0)
+        to_on, to_off = max(lanes[TH_ON + j] - level, 0.0), max(lanes[TH_OFF + j] + level, 0.0)
+        lanes[HAZARD_ON + j] = lanes[FIRE + j] * _exp_minus(lanes[C_ON + j] * to_on * to_on)
+        lanes[HAZARD_OFF + j] = lanes[FIRE + j] * _exp_minus(lanes[C_OFF + j] * to_off * to_off)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -411,22 +424,16 @@ def _race(lanes, count, kinds, lane_pixels, first, draws, seed):
     that its own hazard is of the highest. That is exact for any way. After a false candidate the lane
     goes on from there.
     """
-    for j in range(count):
-        w = lanes[FUEL + j] / lanes[HAZARD + j]
-        level = lanes[X + j] + lanes[SLOPE + j] * w + lanes[BEND + j] * (_exp_minus(lanes[K + j] * w) - 1.0)
-        to_on, to_off = max(lanes[TH_ON + j] - level, 0.0), max(lanes[TH_OFF + j] + level, 0.0)
-        lanes[NEAREST_ON + j] = lanes[FIRE + j] * _exp_minus(lanes[C_ON + j] * to_on * to_on)
-        lanes[NEAREST_OFF + j] = lanes[FIRE + j] * _exp_minus(lanes[C_OFF + j] * to_off * to_off)
-    for j in range(count):
+    for j in range(np.uint64(count)):
         w = lanes[FUEL + j] / lanes[HAZARD + j]
         if w >= lanes[WAIT + j]:
             lanes[FUEL + j] -= lanes[WAIT + j] * lanes[HAZARD + j]
             continue
-        i = lane_pixels[j]
+        i = np.int64(lane_pixels[j])
         lot = uniform(seed, first + i, draws[i]) * lanes[HAZARD + j]
         lanes[FUEL + j] = exponential(seed, first + i, draws[i] + 1)
         draws[i] += 2
-        on, off = lanes[NEAREST_ON + j], lanes[NEAREST_OFF + j]
+        on, off = lanes[HAZARD_ON + j], lanes[HAZARD_OFF + j]
         lanes[WAIT + j] = w
         kinds[j] = ON if lot < on else (OFF if lot < on + off else NO_EVENT)
 
@@ -434,7 +441,7 @@ def _race(lanes, count, kinds, lane_pixels, first, draws, seed):
 @njit(cache=True, nogil=True, error_model="numpy")
 def _go(lanes, count, kinds, dt, refractory_us):
     """Move each lane to its event and on to where it sees again, or to the end of the frame."""
-    for j in range(count):
+    for j in range(np.uint64(count)):
         event = kinds[j] != NO_EVENT
         now, wait = lanes[NOW + j], lanes[WAIT + j]
         then = now + wait + refractory_us if event else max(now, min(now + wait, dt))
@@ -443,6 +450,11 @@ def _go(lanes, count, kinds, dt, refractory_us):
         lanes[R + j] = v if event else lanes[R + j] - lanes[DRIFT + j] * wait
         lanes[V + j] = v
         lanes[NOW + j] = then
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _whole(count):
+    return (np.int64(count) + LANES_AT_ONCE - 1) // LANES_AT_ONCE * LANES_AT_ONCE
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -455,23 +467,29 @@ def _solve(
     Each round takes every lane to its next event. In the first one only the lanes in front, `reaching`
     in number, can meet a threshold.
     """
-    _look_ahead(lanes, count, dt, noisy)
+    _look_ahead(lanes, _whole(count), dt, noisy)
     while count > 0:
-        _cross(lanes, reaching, kinds)
-        for j in range(reaching, count):
+        _cross(lanes, _whole(reaching), kinds)
+        for j in range(np.uint64(reaching)):
+            if kinds[j] == UNSOLVED:
+                lanes[WAIT + j], kinds[j] = _crossing(
+                    lanes[X + j], lanes[SLOPE + j], lanes[BEND + j], lanes[K + j], lanes[SPAN + j],
+                    lanes[TH_ON + j], lanes[TH_OFF + j],
+                )  # fmt: skip
+        for j in range(np.uint64(reaching), np.uint64(count)):
             lanes[WAIT + j] = lanes[SPAN + j]
             kinds[j] = NO_EVENT
         if noisy:
+            _candidates(lanes, _whole(count))
             _race(lanes, count, kinds, lane_pixels, first, draws, seed)
-        for j in range(count):
-            if kinds[j] != NO_EVENT:
-                if emitted < out_t.size:
-                    out_t[emitted] = np.int64(np.rint(t0 + lanes[NOW + j] + lanes[WAIT + j]))
-                    out_address[emitted] = 2 * (first + lane_pixels[j]) + kinds[j]
-                emitted += 1
-        _go(lanes, count, kinds, dt, refractory_us)
+        for j in range(np.uint64(count)):
+            if emitted < out_t.size:
+                out_t[emitted] = np.int64(np.rint(t0 + lanes[NOW + j] + lanes[WAIT + j]))
+                out_address[emitted] = 2 * (first + np.int64(lane_pixels[j])) + kinds[j]
+            emitted += np.int64(kinds[j] != NO_EVENT)
+        _go(lanes, _whole(count), kinds, dt, refractory_us)
         _operate(lanes, count, kinds, laws, lowest, dt)
-        _look_ahead(lanes, count, dt, noisy)
+        _look_ahead(lanes, _whole(count), dt, noisy)
         count = reaching = _store_quiet(lanes, count, lane_pixels, wide, narrow, dt)
     return emitted
 
@@ -492,10 +510,10 @@ def advance_tiles(
     wide = np.zeros(WIDE_WORK_FIELDS * TILE)
     narrow = np.zeros(NARROW_WORK_FIELDS * TILE, np.float32)
     awake = np.empty(TILE, np.int8)
-    lanes = np.empty(LANE_FIELDS * TILE)
-    lane_pixels = np.empty(TILE, np.int64)
-    kinds = np.empty(TILE, np.int8)
-    hold = np.empty(TILE)
+    lanes = np.zeros(LANE_FIELDS * TILE)
+    lane_pixels = np.empty(TILE + 1, np.uint64)
+    kinds = np.zeros(TILE, np.int8)
+    hold = np.zeros(TILE)
     for tile in tiles:
         wide[: WIDE_FIELDS * TILE] = state_wide[tile]
         narrow[: NARROW_FIELDS * TILE] = state_narrow[tile]
@@ -506,24 +524,29 @@ def advance_tiles(
         for f in range(frames.shape[0]):
             t0 = times_us[f]
             dt = times_us[f + 1] - t0
-            for i in range(size):
+            picture = frames[f, first : first + size]
+            for i in range(np.uint64(size)):
                 wide[LIGHT_BEFORE + i] = wide[LIGHT + i]
-                wide[LIGHT + i] = _light(frames[f, first + i], table)
+                wide[LIGHT + i] = _light(picture[i], table)
             _sweep(wide, narrow, theta_on, theta_off, dt)
             _wake(narrow, awake, dt, noisy)
-            count, reaching, blind = 0, 0, False
+            # Without branches: which pixels are awake cannot be predicted.
+            count = np.uint64(0)
+            reaching = count
             for wanted in (REACHING, DISTURBED):
-                for i in range(size):
-                    if awake[i] == wanted:
-                        lane_pixels[count] = i
-                        hold[count] = narrow[HOLD + i]
-                        blind |= hold[count] > 0.0
-                        _load_lane(count, i, wide, narrow, lanes, theta_on, theta_off, dt)
-                        count += 1
+                for i in range(np.uint64(size)):
+                    lane_pixels[count] = i
+                    count += np.uint64(awake[i] == wanted)
                 if wanted == REACHING:
                     reaching = count
+            blind = False
+            for j in range(count):
+                i = lane_pixels[j]
+                hold[j] = narrow[HOLD + i]
+                blind |= hold[j] > 0.0
+                _load_lane(j, i, wide, narrow, lanes, theta_on, theta_off, 1.0 / dt)
             if blind:
-                _end_blindness(lanes, count, hold, kinds, dt)
+                _end_blindness(lanes, _whole(count), hold, kinds, dt)
                 _operate(lanes, count, kinds, laws, lowest, dt)
                 reaching = count
             emitted = _solve(
@@ -535,6 +558,11 @@ def advance_tiles(
             state_wide[tile] = wide[: WIDE_FIELDS * TILE]
             state_narrow[tile] = narrow[: NARROW_FIELDS * TILE]
             state_draws[tile] = draws
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _spread(deviation, seed, pixel, draw):
+    return deviation * normal(seed, pixel, draw) if deviation > 0.0 else 0.0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -550,17 +578,16 @@ def start_tiles(tiles, frame, table, wide, narrow, draws, pixels, spreads, still
         # Pixels that only fill up the last tile never wake.
         w[:] = 0.0
         n[:] = 0.0
-        n[THETA_ON : THETA_ON + TILE] = 1.0
-        n[THETA_OFF : THETA_OFF + TILE] = 1.0
-        n[RATE : RATE + TILE] = 1.0
-        n[FUSE : FUSE + TILE] = np.inf
-        for i in range(min(TILE, frame.size - tile * TILE)):
-            pixel = tile * TILE + i
-            n[THETA_ON + i] = max(1.0 + spreads[0] * normal(seed, pixel, DRAW_THETA_ON), LOWEST_THETA)
-            n[THETA_OFF + i] = max(1.0 + spreads[1] * normal(seed, pixel, DRAW_THETA_OFF), LOWEST_THETA)
-            n[RATE_FACTOR + i] = math.exp(spreads[2] * normal(seed, pixel, DRAW_CUTOFF))
-            n[LEAK_FACTOR + i] = math.exp(spreads[3] * (normal(seed, pixel, DRAW_LEAK) - 0.5 * spreads[3]))
-            n[NOISE_LOG_FACTOR + i] = spreads[4] * (normal(seed, pixel, DRAW_NOISE) - 0.5 * spreads[4])
+        for i in range(_TILE):
+            n[THETA_ON + i] = n[THETA_OFF + i] = n[RATE + i] = 1.0
+            n[FUSE + i] = np.inf
+        for i in range(np.uint64(min(TILE, frame.size - tile * TILE))):
+            pixel = tile * TILE + np.int64(i)
+            n[THETA_ON + i] = max(1.0 + _spread(spreads[0], seed, pixel, DRAW_THETA_ON), LOWEST_THETA)
+            n[THETA_OFF + i] = max(1.0 + _spread(spreads[1], seed, pixel, DRAW_THETA_OFF), LOWEST_THETA)
+            n[RATE_FACTOR + i] = math.exp(_spread(spreads[2], seed, pixel, DRAW_CUTOFF))
+            n[LEAK_FACTOR + i] = math.exp(_spread(spreads[3], seed, pixel, DRAW_LEAK) - 0.5 * spreads[3] ** 2)
+            n[NOISE_LOG_FACTOR + i] = _spread(spreads[4], seed, pixel, DRAW_NOISE) - 0.5 * spreads[4] ** 2
             if uniform(seed, pixel, DRAW_HOT) < hot[0]:
                 n[NOISE_LOG_FACTOR + i] = hot[1]
             n[FUSE + i] = exponential(seed, pixel, 0)

@@ -15,8 +15,8 @@ from dvs.characterise.bench import (
     pixel_intervals_s,
     pixels_of,
     quiet,
-    settling_s,
     shot_noise_hz,
+    slowly_s,
     watch,
 )
 from dvs.characterise.measurement import Measurement, Number, curve
@@ -189,7 +189,7 @@ def _flicker_counts(sensor: Sensor, lux: float, seed: int, pixels: int) -> tuple
     height = min(20 * max(sensor.theta_on, sensor.theta_off), LARGEST_LN)
     turns = np.resize([0.5, -0.5], 21) * height
     light = turns[:, None, None] * np.ones((max(1, pixels // _COLUMNS // 8), _COLUMNS))
-    times_s = 1e3 * settling_s(sensor, lux * math.exp(-height / 2)) * np.arange(turns.size)
+    times_s = slowly_s(sensor, lux * math.exp(-height / 2)) * np.arange(turns.size)
     recording = watch(quiet(sensor), times_s, light, seed=seed, illuminance_lux=lux)
     return int(count_map(recording, 0).sum()), int(count_map(recording, 1).sum())
 

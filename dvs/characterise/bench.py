@@ -27,7 +27,7 @@ JUMP_S = 1e-6
 """Time in which light jumps: the resolution of events."""
 
 # Quantiles that stand for all the thresholds and all the bandwidths of a field.
-_THRESHOLDS, _BANDWIDTHS = 401, 101
+_THRESHOLDS, _BANDWIDTHS = 999, 99
 _LOWEST_THETA = 0.1
 
 
@@ -64,6 +64,11 @@ def quiet(sensor: Sensor) -> Sensor:
     return pixels_of(sensor).with_(leak_hz=0.0, shot_noise_hz=0.0, hot_pixel_fraction=0.0)
 
 
+def polarities(sensor: Sensor) -> tuple[tuple[str, int, float, float], ...]:
+    """Name, polarity of the event, sign of the change of light and threshold, of ON and of OFF."""
+    return ("ON", 1, 1.0, sensor.theta_on), ("OFF", 0, -1.0, sensor.theta_off)
+
+
 def time_constant_s(sensor: Sensor, lux: float) -> float:
     """Tau = (E_ref / E)^n / (2 pi cutoff) + 1 / (2 pi cutoff_max); 0 where nothing limits it."""
     light = lux / sensor.reference_lux
@@ -92,6 +97,11 @@ def nearest(levels: Sequence[float], value: float) -> int:
     return int(np.argmin(np.abs(np.log(np.asarray(levels) / value))))
 
 
+def bright_enough(sensor: Sensor, lux: Sequence[float]) -> list[float]:
+    """The levels of light at which a day is enough for the photoreceptor to answer."""
+    return [level for level in lux if time_constant_s(sensor, level) < 86400]
+
+
 def settling_s(sensor: Sensor, lux: float) -> float:
     """Time in which the slowest pixel of any field comes to rest, 30 time constants."""
     return (
@@ -99,6 +109,11 @@ def settling_s(sensor: Sensor, lux: float) -> float:
         + sensor.refractory_us * 1e-6
         + 1e-3
     )
+
+
+def slowly_s(sensor: Sensor, lux: float) -> float:
+    """Time beside which bandwidth and blind time do not count at this light; at most three years."""
+    return min(1e4 * settling_s(sensor, lux), 1e8)
 
 
 def leak_hz(sensor: Sensor, lux: float) -> float:
@@ -114,7 +129,7 @@ def shot_noise_hz(sensor: Sensor, lux: float) -> float:
 
 
 def population(sensor: Sensor, theta: float) -> tuple[Floats, Floats]:
-    """Equally likely thresholds, (401, 1), and bandwidths relative to the median, (1, 101)."""
+    """Equally likely thresholds, (999, 1), and bandwidths relative to the median, (1, 99)."""
     normal = [ndtri((np.arange(count) + 0.5) / count) for count in (_THRESHOLDS, _BANDWIDTHS)]
     thresholds = np.maximum(theta + sensor.theta_sigma * normal[0], _LOWEST_THETA * theta)
     return thresholds[:, None], np.exp(sensor.cutoff_sigma * normal[1])[None, :]

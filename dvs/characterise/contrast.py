@@ -7,17 +7,17 @@ from dvs.characterise.bench import (
     LARGEST_LN,
     below,
     pixel_intervals_s,
+    polarities,
     population,
     quiet,
     settling_s,
+    slowly_s,
     time_constant_s,
     watch,
 )
 from dvs.characterise.measurement import Floats, Measurement, Number, curve
 from dvs.sensors import Sensor
 from dvs.statistics import count_map
-
-_POLARITIES = (("ON", 1, 1.0), ("OFF", 0, -1.0))
 
 
 def contrast_threshold(
@@ -31,10 +31,9 @@ def contrast_threshold(
     """
     bare = quiet(sensor)
     curves, numbers = {}, {}
-    for name, polarity, sign in _POLARITIES:
-        theta = _theta(sensor, polarity)
-        reach = min(max(5 * sensor.theta_sigma, 0.25 * theta), 0.9 * theta)
-        contrast = np.linspace(theta - reach, theta + reach, 34)
+    for name, polarity, sign, theta in polarities(sensor):
+        reach = max(5 * sensor.theta_sigma, 0.25 * theta)
+        contrast = np.linspace(max(theta - reach, 0.05 * theta), theta + reach, 34)
         counts = _answers(bare, sign * contrast, JUMP_S, polarity, pixels, seed, illuminance_lux)
         share = (counts > 0).mean(axis=0)
         error = np.sqrt(share * (1 - share) / pixels)
@@ -60,10 +59,9 @@ def events_per_contrast(
     exp(-T / tau) unseen; the reference is then taken from what is left.
     """
     bare = quiet(sensor)
-    slow_s = _slowly_s(sensor, illuminance_lux)
+    slow_s = slowly_s(sensor, illuminance_lux)
     curves = {}
-    for name, polarity, sign in _POLARITIES:
-        theta = _theta(sensor, polarity)
+    for name, polarity, sign, theta in polarities(sensor):
         # No contrast is a whole number of thresholds, where the answer hangs on the last digit.
         contrast = theta * (np.arange(26) + 0.5) / 6
         contrast = contrast[contrast < LARGEST_LN]
@@ -94,14 +92,13 @@ def thresholds(
     """
     bare = quiet(sensor)
     curves, numbers = {}, {}
-    for name, polarity, sign in _POLARITIES:
-        theta = _theta(sensor, polarity)
+    for name, _, sign, theta in polarities(sensor):
         height = min(8 * theta, LARGEST_LN)
-        ramp_s = _slowly_s(sensor, illuminance_lux * np.exp(min(0.0, sign * height)))
+        ramp_s = slowly_s(sensor, illuminance_lux * np.exp(min(0.0, sign * height)))
         light = np.array([0.0, sign * height])[:, None, None] * np.ones((-(-pixels // 64), 64))
         recording = watch(bare, [0.0, ramp_s], light, seed=seed, illuminance_lux=illuminance_lux)
-        found = np.round(height / ramp_s * pixel_intervals_s(recording)[0], 9)
-        mean, sd = found.mean(), found.std()
+        found = height / ramp_s * pixel_intervals_s(recording)[0]
+        mean, sd = found.mean(), np.round(found.std(), 9)
         reach = 4 * sensor.theta_sigma or 0.1 * theta
         edges = np.linspace(theta - reach, theta + reach, 26)
         share = np.histogram(found, edges)[0] / found.size
@@ -125,15 +122,6 @@ def thresholds(
     )
 
 
-def _theta(sensor: Sensor, polarity: int) -> float:
-    return sensor.theta_on if polarity else sensor.theta_off
-
-
-def _slowly_s(sensor: Sensor, lux: float) -> float:
-    """Time beside which bandwidth and blind time do not count, at this light; at most three years."""
-    return min(1e4 * settling_s(sensor, lux), 1e8)
-
-
 def _answers(
     sensor: Sensor,
     changes: Floats,
@@ -146,11 +134,8 @@ def _answers(
     """Events of one polarity, (pixels, changes), when each column of the field sees another change."""
     light = np.zeros((3, pixels, changes.size))
     light[1:] = changes
-    times_s = [
-        0.0,
-        change_s,
-        change_s + settling_s(sensor, illuminance_lux * np.exp(min(0.0, changes.min()))),
-    ]
+    rest_s = settling_s(sensor, illuminance_lux * np.exp(min(0.0, changes.min())))
+    times_s = [0.0, change_s, change_s + rest_s]
     return count_map(watch(sensor, times_s, light, seed=seed, illuminance_lux=illuminance_lux), polarity)
 
 
@@ -159,16 +144,17 @@ def _moments(
 ) -> dict[str, Number]:
     """Mean and standard deviation of the distribution whose integral is `share`, on an even grid."""
     grid = contrast[1] - contrast[0]
-    weight = np.diff(share)
+    weight = np.diff(share) / (share[-1] - share[0])
     middle = (contrast[1:] + contrast[:-1]) / 2
-    mean = (weight * middle).sum() / weight.sum()
+    mean = (weight * middle).sum()
     # A bin adds the variance of an even spread (Sheppard 1898).
-    variance = (weight * (middle - mean) ** 2).sum() / weight.sum() - grid**2 / 12
+    variance = (weight * (middle - mean) ** 2).sum() - grid**2 / 12
     sd = np.sqrt(max(variance, 0.0))
-    # Within a bin of a step the mean could lie anywhere.
-    mean_error = np.sqrt(grid**2 * (error**2).sum() + (grid**2 / 12 if sigma < grid else 0.0))
+    # Where all pixels are in one bin, they could lie anywhere in it.
+    in_bin = grid / np.sqrt(12) if sd < grid else 0.0
+    mean_error = np.hypot(grid * np.sqrt((error**2).sum()), in_bin)
     variance_error = 2 * grid * np.sqrt(((contrast - mean) ** 2 * error**2).sum())
-    sd_error = variance_error / (2 * sd) if sd > 0 else grid / np.sqrt(12)
+    sd_error = variance_error / (2 * sd) if sd > 0 else in_bin
     return {
         f"{name} threshold": Number(measured=mean, theory=theta, error=mean_error, unit="ln"),
         f"{name} mismatch": Number(measured=sd, theory=sigma, error=sd_error, unit="ln"),

@@ -66,6 +66,8 @@ def value_text(number: Number) -> tuple[str, str]:
     """
     value, error, unit = number.measured, number.error, f" {number.unit}" * bool(number.unit)
     theory = "" if math.isnan(number.theory) else f"{number.theory:.4g}{unit}"
+    if math.isnan(value):
+        return "not measured", theory
     if value == 0 and error > 0:
         return f"0 ± {error:.2g}{unit}", theory
     if math.isfinite(value) and 1e-6 * abs(value) < error < math.inf:

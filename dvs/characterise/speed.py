@@ -9,9 +9,11 @@ import numpy as np
 from dvs.characterise.bench import (
     JUMP_S,
     LARGEST_LN,
+    bright_enough,
     cutoff_hz,
     lux_text,
     nearest,
+    polarities,
     population,
     quiet,
     settling_s,
@@ -23,44 +25,46 @@ from dvs.events import Recording
 from dvs.sensors import Sensor
 from dvs.statistics import inter_event_intervals_us
 
-_NO_BANDWIDTH_LIMIT = "the photoreceptor has no limit"
+_LUX = tuple(np.logspace(-1, 5, 13).tolist())
+_NO_LIMIT = "the photoreceptor has no limit"
 
 # A flicker is sampled so that straight lines between the frames lose 0.2 % of it.
 _FRAMES_PER_PERIOD = 40
 _PERIODS_TO_GROW, _PERIODS = 8, 13
 
 
-def latency(
-    sensor: Sensor, *, lux: Sequence[float] = tuple(np.logspace(-1, 5, 13)), seed: int = 0, pixels: int = 2048
-) -> Measurement:
+def latency(sensor: Sensor, *, lux: Sequence[float] = _LUX, seed: int = 0, pixels: int = 2048) -> Measurement:
     """Time from a jump of light by three thresholds to the first event, against light.
 
     The photoreceptor gets there exponentially: t = -tau(E) ln(1 - theta / D), and the readout adds
     its own latency. Medians over pixels.
     """
     bare = quiet(sensor)
+    levels = bright_enough(sensor, lux)
     curves, numbers = {}, {}
-    for name, polarity, sign in (("ON", 1, 1.0), ("OFF", 0, -1.0)):
-        theta = sensor.theta_on if polarity else sensor.theta_off
+    for name, polarity, sign, theta in polarities(sensor):
         jump = min(3 * theta, LARGEST_LN)
         thetas, speed = population(sensor, theta)
-        # Pixels of a threshold above the jump stay silent.
-        shape = np.median(-np.log(1 - np.minimum(thetas / jump, 1 - 1e-12)) / speed)
+        # Pixels whose threshold is above the jump stay silent.
+        times_tau = np.median(-np.log(1 - np.minimum(thetas / jump, 1 - 1e-12)) / speed)
         light = np.zeros((3, -(-pixels // 64), 64))
         light[1:] = sign * jump
         found, errors, expected = [], [], []
-        for level in lux:
+        for level in levels:
             times_s = [0.0, JUMP_S, JUMP_S + settling_s(sensor, level)]
-            recording = watch(bare, times_s, light, seed=seed, illuminance_lux=level)
-            first_us = _first_us(recording, polarity)
-            found.append(np.median(first_us))
-            errors.append(1.25 * first_us.std() / np.sqrt(first_us.size))
-            expected.append(1e6 * time_constant_s(sensor, level) * shape + sensor.latency_us)
-        curves[name] = curve(lux, found, error=errors, theory=expected)
-        at = nearest(lux, sensor.reference_lux)
-        numbers[f"{name} at {lux_text(lux[at])}"] = Number(
-            measured=found[at], theory=expected[at], error=errors[at], unit="us"
-        )
+            first_us = _first_us(watch(bare, times_s, light, seed=seed, illuminance_lux=level), polarity)
+            lower, median, upper = np.quantile(first_us, [0.25, 0.5, 0.75])
+            found.append(median)
+            # Of the median of a normal distribution with these quartiles.
+            errors.append(1.253 * (upper - lower) / 1.349 / math.sqrt(first_us.size))
+            expected.append(1e6 * time_constant_s(sensor, level) * times_tau + sensor.latency_us)
+        curves[name] = curve(levels, found, error=errors, theory=expected)
+        if levels:
+            at = nearest(levels, sensor.reference_lux)
+            numbers[f"{name} at {lux_text(levels[at])}"] = Number(
+                measured=found[at], theory=expected[at], error=errors[at], unit="us"
+            )
+    instant = not _is_limited(sensor) and sensor.latency_us == 0
     return Measurement(
         title="Latency",
         procedure="first event after a jump of three thresholds, median of pixels; "
@@ -71,9 +75,7 @@ def latency(
         y_log=True,
         curves=curves,
         numbers=numbers,
-        note=""
-        if math.isfinite(cutoff_hz(sensor, lux[0])) or sensor.latency_us > 0
-        else "events come at once",
+        note="events come at once" if instant else _note(levels),
     )
 
 
@@ -86,11 +88,12 @@ def frequency_response(
     would measure blind time along with bandwidth, and bandwidth at every light that the flicker
     passes; here the pixel is at its threshold and has not fired yet, so that it is linear.
     """
+    levels = bright_enough(sensor, lux)
     curves = {}
-    for level in lux:
+    for level in levels:
         frequencies_hz, gains, errors = _gains(sensor, level, 13, seed, pixels)
-        fc_hz = cutoff_hz(sensor, level)
-        theory = 1 / np.sqrt(1 + (frequencies_hz / fc_hz) ** 2)
+        fc_hz = cutoff_hz(sensor, level) * population(sensor, 1.0)[1][0]
+        theory = np.exp(-0.5 * np.log1p((frequencies_hz[:, None] / fc_hz) ** 2).mean(axis=1))
         # Gain is relative to the slowest flicker, for pixels as for theory.
         curves[lux_text(level)] = curve(frequencies_hz, gains, error=errors, theory=theory / theory[0])
     return Measurement(
@@ -101,21 +104,24 @@ def frequency_response(
         x_log=True,
         y_log=True,
         curves=curves,
-        note="" if math.isfinite(cutoff_hz(sensor, 1.0)) else _NO_BANDWIDTH_LIMIT,
+        note=_note(levels) if _is_limited(sensor) else _NO_LIMIT,
     )
 
 
 def bandwidth(
-    sensor: Sensor, *, lux: Sequence[float] = tuple(np.logspace(-1, 5, 7)), seed: int = 0, pixels: int = 2048
+    sensor: Sensor, *, lux: Sequence[float] = _LUX[::2], seed: int = 0, pixels: int = 2048
 ) -> Measurement:
     """The -3 dB frequency against light, fitted to the frequency response at each."""
-    found, errors, expected = [], [], []
-    for level in lux:
-        fc_hz, error = _fitted_cutoff(*_gains(sensor, level, 7, seed, pixels))
-        found.append(fc_hz)
-        errors.append(error)
-        expected.append(cutoff_hz(sensor, level))
-    at = nearest(lux, sensor.reference_lux)
+    levels = bright_enough(sensor, lux)
+    fits = [_fitted_cutoff(*_gains(sensor, level, 7, seed, pixels)) for level in levels]
+    found, errors = np.reshape(fits, (-1, 2)).T
+    expected = [cutoff_hz(sensor, level) for level in levels]
+    numbers = {}
+    if levels:
+        at = nearest(levels, sensor.reference_lux)
+        numbers[f"at {lux_text(levels[at])}"] = Number(
+            measured=found[at], theory=expected[at], error=errors[at], unit="Hz"
+        )
     return Measurement(
         title="Bandwidth",
         procedure="-3 dB frequency of the first-order low-pass that fits the response to flicker; "
@@ -124,13 +130,9 @@ def bandwidth(
         y_label="-3 dB frequency (Hz)",
         x_log=True,
         y_log=True,
-        curves={"bandwidth": curve(lux, found, error=errors, theory=expected)},
-        numbers={
-            f"at {lux_text(lux[at])}": Number(
-                measured=found[at], theory=expected[at], error=errors[at], unit="Hz"
-            )
-        },
-        note="" if math.isfinite(expected[at]) else _NO_BANDWIDTH_LIMIT,
+        curves={"bandwidth": curve(levels, found, error=errors, theory=expected)},
+        numbers=numbers,
+        note=_note(levels) if _is_limited(sensor) else _NO_LIMIT,
     )
 
 
@@ -142,11 +144,16 @@ def refractory_ceiling(
     At |d ln E / dt| = b a pixel that is blind for T fires every T + theta / b; the median of its
     intervals leaves out those in which the light turned round.
     """
+    theta = sensor.theta_on
     fast = quiet(sensor).with_(
-        cutoff_hz=math.inf, cutoff_max_hz=math.inf, theta_sigma=0.0, latency_us=0.0, jitter_us=0.0
+        cutoff_hz=math.inf,
+        cutoff_max_hz=math.inf,
+        theta_off=theta,
+        theta_sigma=0.0,
+        latency_us=0.0,
+        jitter_us=0.0,
     )
     blind_s = sensor.refractory_us * 1e-6
-    theta = sensor.theta_on
     height = min(max(6.0, 10 * theta), LARGEST_LN)
     slopes = (height / blind_s if blind_s > 0 else 1e5 * theta) * np.geomspace(1e-4, 1.0, 13)
     # Pixels begin anywhere, so that they do not all turn round in the same state.
@@ -165,7 +172,7 @@ def refractory_ceiling(
     return Measurement(
         title="Refractory ceiling",
         procedure=f"light runs up and down over {height:.3g} ln, ever faster; instantaneous photoreceptor, "
-        "no mismatch, leak, noise or jitter",
+        "equal thresholds, no leak, no noise, no jitter",
         x_label="speed of light |d ln E / dt| (1/s)",
         y_label="events a second of a pixel",
         x_log=True,
@@ -174,6 +181,14 @@ def refractory_ceiling(
         numbers={"shortest interval": Number(measured=shortest_us, theory=sensor.refractory_us, unit="us")},
         note="" if blind_s > 0 else "there is no blind time",
     )
+
+
+def _is_limited(sensor: Sensor) -> bool:
+    return math.isfinite(sensor.cutoff_hz) or math.isfinite(sensor.cutoff_max_hz)
+
+
+def _note(levels: Sequence[float]) -> str:
+    return "" if levels else "a day is not enough for the photoreceptor to answer"
 
 
 def _first_us(recording: Recording, polarity: int) -> Floats:

@@ -4,7 +4,6 @@ Nothing carries the name of the target until it is complete; then it is renamed 
 """
 
 import os
-import secrets
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from dvs.files.attributes import pack_attributes
 from dvs.files.format import Format
 from dvs.files.spool import Spool
 from dvs.files.table import format_to_write
+from dvs.new_file import appearing, clear_errors, refuse_existing
 
 
 def write(
@@ -53,13 +53,8 @@ def open_writer(
     for name, size in (("width", width), ("height", height)):
         if not 0 < size < 2**15:
             raise ParameterError(f"{name} is {size}, expected 1 to 32767 pixels")
-    if os.path.lexists(target) and not target.is_file():
-        raise OutputError(f"{target} exists and is not a regular file; choose another name")
-    if os.path.lexists(target) and not overwrite:
-        raise OutputError(
-            f"{target} exists; choose another name, or overwrite it (overwrite=True, --overwrite)"
-        )
-    with _clear_errors(target):
+    refuse_existing(target, overwrite)
+    with clear_errors(target):
         spool = Spool(target.parent)
     with spool:
         writer = Writer(target, chosen, spool, width, height, overwrite)
@@ -110,7 +105,7 @@ class Writer:
                     f"an event is at {t_us} us; {self._format.name} holds {self._format.first_us} to "
                     f"{self._format.last_us} us: write .h5 or .npz, or shift the times"
                 )
-        with _clear_errors(self._target):
+        with clear_errors(self._target):
             self._spool.append(events)
 
     def finish(
@@ -131,17 +126,8 @@ class Writer:
             stop_us=stop_us,
             provenance=provenance or {},
         )
-        temporary = self._target.with_name(f"{self._target.name}.{secrets.token_hex(4)}.part")
-        with _clear_errors(self._target):
-            try:
-                self._write(temporary, watched)
-                # On the disk before it has its name: a power cut must not leave an empty target.
-                with temporary.open("rb+") as file:
-                    os.fsync(file.fileno())
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
-            self._publish(temporary)
+        with appearing(self._target, self._overwrite) as temporary, clear_errors(self._target):
+            self._write(temporary, watched)
         self.finished = True
 
     def _write(self, temporary: Path, watched: Recording) -> None:
@@ -156,28 +142,3 @@ class Writer:
             except BaseException:
                 self._spool.stop()
                 raise
-
-    def _publish(self, temporary: Path) -> None:
-        if not self._overwrite:
-            try:
-                # Claim the name first: a rename alone would replace a file that appeared meanwhile.
-                self._target.touch(exist_ok=False)
-            except FileExistsError as error:
-                raise OutputError(
-                    f"{self._target} appeared while its events were computed; they are kept in {temporary}"
-                ) from error
-        temporary.replace(self._target)
-
-
-@contextmanager
-def _clear_errors(target: Path) -> Iterator[None]:
-    """Turn whatever the system says while a file is written into one line."""
-    try:
-        yield
-    except OutputError:
-        raise
-    except OSError as error:
-        reason = error.strerror or " ".join(str(error).split())
-        raise OutputError(
-            f"{target} cannot be written: {reason}; free some space, or choose another folder"
-        ) from error

@@ -1,0 +1,417 @@
+"""The command `convert-video`: its options, and what it says to people and to programs."""
+
+import difflib
+import json
+import math
+import re
+import signal
+import sys
+import threading
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import asdict, fields
+from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dvs import v2e_options
+from dvs.errors import InputError, MicrosaccadeError
+from dvs.sensors import Sensor, describe, load_sensor
+from dvs.v2e_options import modern_name
+
+if TYPE_CHECKING:
+    from dvs.conversion import Conversion, Output, Plan
+
+PROGRAM = "convert-video"
+INTERRUPTED = 130
+
+# Options that are numbers of the sensor, under the same names.
+_PIXEL = ("theta_on", "theta_off", "theta_sigma", "leak_hz", "shot_noise_hz", "refractory_us")
+
+_HELP = """Turn a video into the events that an event camera would have sent.
+
+SOURCE is a video file, a GIF, a folder of images, a .npy or .npz stack of frames, the number of a webcam,
+or - for a video on standard input.
+
+\b
+Examples:
+  convert-video street.mp4
+      makes street.h5, seen by a typical sensor with as many pixels as the video
+  convert-video street.mp4 --sensor davis346 -o street.aedat4 --preview look.mp4 --report look.html
+      another sensor and format, a film to look at, a page of statistics
+  convert-video frames/ --fps 960 --sensor ideal --theta-on 0.15 --theta-off 0.15 -o street.npz
+      a folder of images, and a sensor without noise
+"""
+
+_EPILOGUE = (
+    "Units stand in the names or behind the options. Underscores are as good as hyphens. Names known from "
+    f"v2e work too: {v2e_options.NAMES}."
+)
+
+
+class _Option(click.Option):
+    """An option that stands under a heading of the help."""
+
+    def __init__(self, *args: Any, heading: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.heading = heading
+
+
+class _Command(click.Command):
+    """A command with headings in its help, and one line for whatever goes wrong."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options under their headings."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for option in self.get_params(ctx):
+            record = option.get_help_record(ctx)
+            if record is not None:
+                sections.setdefault(getattr(option, "heading", "Running"), []).append(record)
+        for heading, records in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+    def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
+        """Run, and leave with 0, with 2 after one line about an error, or with 130 after Ctrl-C."""
+        if not standalone_mode:
+            return super().main(*args, standalone_mode=False, **kwargs)
+        code, message = 2, None
+        try:
+            code = super().main(*args, standalone_mode=False, **kwargs) or 0
+        except click.ClickException as error:
+            message = error.format_message()
+        except MicrosaccadeError as error:
+            message = str(error)
+        except MemoryError:
+            message = "there is not enough memory; give a smaller --size"
+        except OSError as error:
+            message = f"{error.filename or 'input or output'}: {error.strerror or error}"
+        except (click.Abort, KeyboardInterrupt):
+            code, message = INTERRUPTED, "stopped at once; what was not finished is discarded"
+        if message is not None:
+            # Functions call by other names what is an option here.
+            message = message.replace("stop_s=", "--stop ").replace("transfer=", "--transfer ")
+            click.echo(f"{PROGRAM}: {' '.join(message.split())}", err=True)
+        sys.exit(code)
+
+
+class _Size(click.ParamType):
+    """(width, height), or the word native."""
+
+    name = "WxH"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int] | str:
+        """The size, or a complaint."""
+        if value == "native" or isinstance(value, tuple):
+            return value
+        found = re.fullmatch(r"(\d+)[x×](\d+)", str(value).lower())
+        if found is None:
+            self.fail(f"{value!r} is no size; write 346x260, or native for that of the video", param, ctx)
+        return int(found[1]), int(found[2])
+
+
+class _Margins(click.ParamType):
+    """(left, right, top, bottom)."""
+
+    name = "L,R,T,B"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        """The margins, or a complaint."""
+        numbers = re.split(r"\s*,\s*", str(value).strip("()[] "))
+        if len(numbers) != 4 or not all(number.isdecimal() for number in numbers):
+            self.fail(
+                f"{value!r} are not four margins; write 100,100,0,0 (left, right, top, bottom)", param, ctx
+            )
+        return tuple(map(int, numbers))
+
+
+def _read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -> None:
+    """Take what a TOML file says as the defaults of the options."""
+    if path is None:
+        return
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise click.BadParameter(f"{path} cannot be used: {error}") from error
+    options = {name.lstrip("-"): each for each in ctx.command.params for name in each.opts}
+    defaults = {}
+    for key, value in document.items():
+        option = options.get(modern_name(key))
+        if option is None or option is param:
+            nearest = difflib.get_close_matches(modern_name(key), options, n=1)
+            hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
+            raise click.BadParameter(f"{path} has the unknown key {key!r}{hint}; keys are names of options")
+        several = option.multiple and not isinstance(value, list)
+        defaults[option.name] = [value] if several else value
+    ctx.default_map = defaults
+
+
+def _say_version(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        click.echo(f"{PROGRAM} (microsaccade) {version('microsaccade')}")
+        ctx.exit()
+
+
+def _options() -> list[click.Parameter]:
+    """All options, in the order of the help."""
+    path = click.Path(path_type=Path)
+
+    def option(heading: str, *names: str, **kwargs: Any) -> _Option:
+        return _Option(names, heading=heading, **kwargs)
+
+    out, sensor, video, light, run = "Outputs", "Sensor", "Video", "Light", "Running"
+    return [
+        click.Argument(["source"], required=False),
+        option(out, "-o", "--output", type=path, multiple=True, metavar="FILE",
+               help="File of events, .h5 .npz .aedat4 .csv .txt or .v2e.h5; may be given several times. "
+               "A folder: SOURCE.h5 in it.  [default: SOURCE.h5 in this folder]"),
+        option(out, "--format", metavar="NAME",
+               help="Format of the outputs, whatever their suffix: dsec, npz, aedat4, csv, txt or v2e."),
+        option(out, "--preview", type=path, metavar="FILE",
+               help="Film of the events beside the video, .mp4 or .gif."),
+        option(out, "--report", type=path, metavar="FILE",
+               help="Page with statistics, the sensor, and all parameters, .html."),
+        option(out, "--overwrite", is_flag=True, help="Replace files that exist."),
+        option(sensor, "--sensor", metavar="NAME|FILE",
+               help="A preset, or a .toml file of your own.  [default: custom]"),
+        option(sensor, "--list-sensors", is_flag=True,
+               help="List the presets; with --sensor, all numbers of one and their sources."),
+        option(sensor, "--size", type=_Size(), metavar="WxH|native",
+               help="Pixels of the sensor; native: those of the video. Frames of another size are cut to "
+               "the aspect of the sensor, around the centre, and resized.  [default: those of the sensor]"),
+        option(sensor, "--theta-on", type=float, metavar="LN", help="Threshold of ON events, ln units."),
+        option(sensor, "--theta-off", type=float, metavar="LN", help="Threshold of OFF events, ln units."),
+        option(sensor, "--theta-sigma", type=float, metavar="LN",
+               help="Mismatch: standard deviation of the thresholds from pixel to pixel, ln units."),
+        option(sensor, "--cutoff-hz", type=float, metavar="HZ",
+               help="Bandwidth (-3 dB) of a pixel at 1000 lux, with no other limit; 0: none at all."),
+        option(sensor, "--leak-hz", type=float, metavar="HZ",
+               help="Leak: ON events a second of a still pixel at 1000 lux."),
+        option(sensor, "--shot-noise-hz", type=float, metavar="HZ",
+               help="Shot noise: events a second of a still pixel at 1000 lux."),
+        option(sensor, "--refractory-us", type=float, metavar="US",
+               help="Time for which a pixel is blind after an event, microseconds."),
+        option(sensor, "--set", "set_", multiple=True, metavar="NAME=VALUE",
+               help="Any other number of the sensor, under its name in --list-sensors --sensor NAME."),
+        option(video, "--crop", type=_Margins(), metavar="L,R,T,B",
+               help="Cut off so many pixels at the left, right, top and bottom, first of all."),
+        option(video, "--start", "start_s", type=float, metavar="S", help="Begin here, seconds of the video."),
+        option(video, "--stop", "stop_s", type=float, metavar="S", help="End here, seconds of the video."),
+        option(video, "--fps", type=float, metavar="HZ",
+               help="Frames a second, whatever the source says; needed where it says nothing."),
+        option(video, "--slow-motion", type=float, metavar="FACTOR",
+               help="How much slower than the world the video is; times are divided by it.  [default: 1]"),
+        option(video, "--timestamps", type=path, metavar="FILE",
+               help="Times of a folder or stack, one a line or .npy: seconds with a point, or whole us."),
+        option(video, "--interpolate", "interpolation", metavar="none|flow",
+               help="Make frames between frames, along the optical flow, until nothing moves by more than "
+               "a pixel; slow, and needed where things move fast.  [default: none]"),
+        option(light, "--illuminance", "illuminance_lux", type=float, metavar="LUX",
+               help="Light on the scene where it is white; bandwidth and noise depend on it.  "
+               "[default: 1000]"),
+        option(light, "--dark-offset", type=float, metavar="Y",
+               help="Luminance (white is 1) added before the logarithm.  [default: 0.0014]"),
+        option(light, "--transfer", metavar="NAME",
+               help="Curve of the video: srgb, bt709, linear, gamma22, gamma28, pq or hlg.  "
+               "[default: what it says]"),
+        option(run, "--seed", type=int, metavar="N",
+               help="Of all that is drawn by chance; the same seed makes the same bytes.  [default: 0]"),
+        option(run, "--threads", type=int, metavar="N", help="Threads of the emulator.  [default: all cores]"),
+        option(run, "--config", type=path, metavar="FILE", is_eager=True, expose_value=False,
+               callback=_read_config,
+               help="TOML file of options by their names, theta-on = 0.3; the command line wins."),
+        option(run, "--dry-run", is_flag=True, help="Say what would be done, and write nothing."),
+        option(run, "--json", "as_json", is_flag=True, help="Summary as JSON on standard output."),
+        option(run, "--quiet", is_flag=True, help="Say nothing but warnings and errors."),
+        option(run, "--version", is_flag=True, is_eager=True, expose_value=False, callback=_say_version,
+               help="Say which version this is."),
+        *v2e_options.HIDDEN,
+    ]  # fmt: skip
+
+
+def convert_video(**options: Any) -> int:
+    """What the command does with its options; returns the exit code."""
+    options = v2e_options.translate(options)
+    if options["list_sensors"]:
+        from dvs.terminal import sensors_text
+
+        click.echo(sensors_text() if options["sensor"] is None else describe(_sensor(options)))
+        return 0
+    conversion = _conversion(options)
+    if conversion.source == "-" and sys.stdin.isatty():
+        raise click.UsageError("- stands for standard input, which is a terminal; pipe a video into it")
+    # Only now: what is needed for the work takes a while to import.
+    from dvs.conversion import prepare
+
+    plan = prepare(conversion)
+    if options["dry_run"]:
+        _dry_run(plan, as_json=options["as_json"])
+        return 0
+    if not options["quiet"]:
+        for note in plan.notes:
+            click.echo(f"{PROGRAM}: {note}", err=True)
+    return _run(plan, quiet=options["quiet"], as_json=options["as_json"])
+
+
+def _sensor(options: Mapping[str, Any]) -> Sensor:
+    """The preset or file, with the numbers that were given in place of its own."""
+    chosen = options["sensor"] or "custom"
+    sensor = chosen if isinstance(chosen, Sensor) else load_sensor(chosen)
+    changes = {name: options[name] for name in _PIXEL if options[name] is not None}
+    if options["cutoff_hz"] is not None:
+        changes |= {"cutoff_hz": options["cutoff_hz"] or math.inf, "cutoff_max_hz": math.inf}
+    if options["size"] is not None:
+        width, height = (None, None) if options["size"] == "native" else options["size"]
+        changes |= {"width": width, "height": height}
+    for assignment in options["set_"]:
+        name, equals, text = assignment.partition("=")
+        if not equals:
+            raise click.UsageError(f"--set {assignment} gives no value; write --set hot_pixel_hz=5")
+        changes[name.strip().replace("-", "_")] = _number(text.strip())
+    return sensor.with_(**changes)
+
+
+def _number(text: str) -> int | float | str:
+    """The number a text stands for, else the text."""
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    return text
+
+
+def _conversion(options: Mapping[str, Any]) -> "Conversion":
+    from dvs.conversion import Conversion
+
+    if not options["source"]:
+        raise click.UsageError(f"no SOURCE is given; {PROGRAM} --help says what it can be")
+    names = {each.name for each in fields(Conversion)} - {"source", "outputs", "sensor"}
+    given = {name: options[name] for name in names if options[name] is not None}
+    return Conversion(source=options["source"], outputs=_outputs(options), sensor=_sensor(options), **given)
+
+
+def _outputs(options: Mapping[str, Any]) -> "tuple[Output, ...]":
+    """The outputs that were asked for; a folder stands for a file in it that is named after the source."""
+    from dvs.conversion import Output
+    from dvs.files.table import format_to_write
+
+    source, paths, format = options["source"], options["output"], options["format"]
+    suffix = ".h5" if format is None else format_to_write(Path(), format).suffixes[0]
+    name = f"{_stem(source)}{suffix}"
+    if options["files"]:
+        # v2e has a folder for all outputs.
+        folder = next((path for path in paths if path.is_dir()), Path())
+        files = [Output(path=folder / path, format=kind) for path, kind in options["files"]]
+        paths = [path for path in paths if not path.is_dir()]
+    else:
+        files, paths = [], paths or [Path()]
+    named = [Output(path=path / name if path.is_dir() else path, format=format) for path in paths]
+    return (*named, *files)
+
+
+def _stem(source: str) -> str:
+    if source == "-":
+        return "stdin"
+    path = Path(source)
+    if not path.exists() and source.isdecimal():
+        return f"webcam{source}"
+    return path.resolve().name if path.is_dir() else path.stem
+
+
+def _dry_run(plan: "Plan", *, as_json: bool) -> None:
+    """Say what would be done."""
+    from dvs.forecast import forecast
+    from dvs.terminal import plan_text
+
+    expected = None if plan.conversion.is_live else forecast(plan)
+    warnings = [expected.warning] if expected is not None and expected.warning else []
+    _warn(warnings)
+    if not as_json:
+        click.echo(plan_text(plan, expected))
+        return
+    record = {
+        "dry_run": True,
+        "source": plan.film.name,
+        "source_size": [plan.film.width, plan.film.height],
+        "size": [plan.frames.width, plan.frames.height],
+        "files": [str(path) for path in plan.conversion.targets],
+        "forecast": None if expected is None else asdict(expected),
+        "memory_bytes": plan.memory_bytes,
+        "notes": plan.notes,
+        "warnings": warnings,
+        "parameters": plan.settings.to_dict(),
+    }
+    click.echo(json.dumps(record, indent=2))
+
+
+def _run(plan: "Plan", *, quiet: bool, as_json: bool) -> int:
+    """Run a plan and say what came out; returns the exit code."""
+    from dvs.conversion import run
+    from dvs.terminal import progress_shown, summary_text
+
+    shown = nullcontext(lambda progress: None) if quiet else progress_shown(PROGRAM, _must_compile())
+    with _stoppable() as stop, shown as progress:
+        try:
+            result = run(plan, progress=progress, stopped=stop.is_set)
+        except InputError:
+            if stop.is_set():  # before there was anything to keep
+                raise KeyboardInterrupt from None
+            raise
+    _warn(result.warnings)
+    if as_json:
+        click.echo(json.dumps(result.to_dict(), indent=2))
+    elif not quiet:
+        click.echo(summary_text(result))
+    return INTERRUPTED if result.partial else 0
+
+
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        click.echo(f"{PROGRAM}: {click.style('warning', fg='yellow')}: {warning}", err=True)
+
+
+def _must_compile() -> bool:
+    """Whether Numba has no compiled pixel on disk yet."""
+    from dvs import pixel
+
+    return not any(Path(pixel.advance_tiles.stats.cache_path).glob("pixel.advance_tiles-*.nbi"))
+
+
+@contextmanager
+def _stoppable() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C sets; the second raises KeyboardInterrupt, as without this."""
+    stop = threading.Event()
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        stop.set()
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+main = _Command(
+    PROGRAM,
+    params=_options(),
+    callback=convert_video,
+    help=_HELP,
+    epilog=_EPILOGUE,
+    context_settings={
+        "token_normalize_func": modern_name,
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 110,
+    },
+)
+
+if __name__ == "__main__":
+    main()
