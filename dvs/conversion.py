@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from dvs.emulator import CHUNK_PIXELS, Batch, Settings, provenance, stream
@@ -395,9 +396,13 @@ def _show(preview: Preview, batch: Batch, first: list[tuple[float, NDArray]]) ->
     while first:
         t_us, frame = first.pop()
         preview.show(frame, t_us)
-    for t_us, frame in zip(batch.times_us, batch.pictures, strict=True):
+    # Piece by piece: the preview looks through all that waits for each of its pictures.
+    ends = np.searchsorted(batch.events["t"], batch.times_us)
+    pieces = np.split(batch.events, ends)
+    for t_us, frame, piece in zip(batch.times_us, batch.pictures, pieces, strict=False):
+        preview.append(piece, math.floor(t_us))
         preview.show(frame, t_us)
-    preview.append(batch.events, math.floor(batch.until_us))
+    preview.append(pieces[-1], math.floor(batch.until_us))
 
 
 def _provenance(plan: Plan) -> dict[str, Any]:

@@ -34,23 +34,20 @@ _PIXEL = ("theta_on", "theta_off", "theta_sigma", "leak_hz", "shot_noise_hz", "r
 
 _HELP = """Turn a video into the events that an event camera would have sent.
 
-SOURCE is a video file, a GIF, a folder of images, a .npy or .npz stack of frames, the number of a webcam,
-or - for a video on standard input.
+SOURCE is a video file, a GIF, a folder of images, a .npy or .npz stack of frames, the number of a
+webcam, or - for a video on standard input.
 
 \b
 Examples:
   convert-video street.mp4
-      makes street.h5, seen by a typical sensor with as many pixels as the video
-  convert-video street.mp4 --sensor davis346 -o street.aedat4 --preview look.mp4 --report look.html
-      another sensor and format, a film to look at, a page of statistics
-  convert-video frames/ --fps 960 --sensor ideal --theta-on 0.15 --theta-off 0.15 -o street.npz
-      a folder of images, and a sensor without noise
+      street.h5: the events of a typical sensor with as many pixels as the video
+  convert-video street.mp4 --sensor davis346 --preview look.mp4 --report look.html
+      a real sensor, a film to look at and a page of statistics
+  convert-video frames/ --fps 960 --sensor ideal -o street.npz
+      a folder of images, a sensor without noise, another format
 """
 
-_EPILOGUE = (
-    "Units stand in the names or behind the options. Underscores are as good as hyphens. Names known from "
-    f"v2e work too: {v2e_options.NAMES}."
-)
+_EPILOGUE = f"Underscores are as good as hyphens. The names of v2e work too: {v2e_options.NAMES}."
 
 
 class _Option(click.Option):
@@ -66,11 +63,13 @@ class _Command(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options under their headings."""
+        options = [each for each in self.get_params(ctx) if isinstance(each, click.Option)]
+        shown = [(each, each.get_help_record(ctx)) for each in options if not each.hidden]
+        width = max(len(names) for _, (names, _) in shown)
         sections: dict[str, list[tuple[str, str]]] = {}
-        for option in self.get_params(ctx):
-            record = option.get_help_record(ctx)
-            if record is not None:
-                sections.setdefault(getattr(option, "heading", "Running"), []).append(record)
+        for option, (names, text) in shown:
+            section = sections.setdefault(getattr(option, "heading", "Running"), [])
+            section.append((names.ljust(width), text))
         for heading, records in sections.items():
             with formatter.section(heading):
                 formatter.write_dl(records)
@@ -110,7 +109,7 @@ class _Size(click.ParamType):
         """The size, or a complaint."""
         if value == "native" or isinstance(value, tuple):
             return value
-        found = re.fullmatch(r"(\d+)[x×](\d+)", str(value).lower())
+        found = re.fullmatch(r"(\d+)x(\d+)", str(value).lower())
         if found is None:
             self.fail(f"{value!r} is no size; write 346x260, or native for that of the video", param, ctx)
         return int(found[1]), int(found[2])
@@ -169,70 +168,68 @@ def _options() -> list[click.Parameter]:
 
     out, sensor, video, light, run = "Outputs", "Sensor", "Video", "Light", "Running"
     return [
-        click.Argument(["source"], required=False),
+        click.Argument(["source"], required=False, metavar="SOURCE"),
         option(out, "-o", "--output", type=path, multiple=True, metavar="FILE",
-               help="File of events, .h5 .npz .aedat4 .csv .txt or .v2e.h5; may be given several times. "
-               "A folder: SOURCE.h5 in it.  [default: SOURCE.h5 in this folder]"),
+               help="File of events: .h5 .npz .aedat4 .csv .txt or .v2e.h5; can be repeated. A folder: "
+               "SOURCE.h5 in it.  [default: SOURCE.h5]"),
         option(out, "--format", metavar="NAME",
-               help="Format of the outputs, whatever their suffix: dsec, npz, aedat4, csv, txt or v2e."),
+               help="Whatever the suffix: dsec npz aedat4 csv txt or v2e."),
         option(out, "--preview", type=path, metavar="FILE",
-               help="Film of the events beside the video, .mp4 or .gif."),
-        option(out, "--report", type=path, metavar="FILE",
-               help="Page with statistics, the sensor, and all parameters, .html."),
+               help="Film of events beside the video: .mp4 or .gif."),
+        option(out, "--report", type=path, metavar="FILE", help="Page of statistics and parameters: .html."),
         option(out, "--overwrite", is_flag=True, help="Replace files that exist."),
-        option(sensor, "--sensor", metavar="NAME|FILE",
-               help="A preset, or a .toml file of your own.  [default: custom]"),
+        option(sensor, "--sensor", metavar="NAME|FILE", help="Preset or .toml file.  [default: custom]"),
         option(sensor, "--list-sensors", is_flag=True,
-               help="List the presets; with --sensor, all numbers of one and their sources."),
+               help="List the presets; with --sensor, all numbers of one."),
         option(sensor, "--size", type=_Size(), metavar="WxH|native",
-               help="Pixels of the sensor; native: those of the video. Frames of another size are cut to "
-               "the aspect of the sensor, around the centre, and resized.  [default: those of the sensor]"),
+               help="Size of the sensor in pixels; native: that of the video. Other frames are cut to its "
+               "aspect, around the centre, and resized."),
         option(sensor, "--theta-on", type=float, metavar="LN", help="Threshold of ON events, ln units."),
         option(sensor, "--theta-off", type=float, metavar="LN", help="Threshold of OFF events, ln units."),
         option(sensor, "--theta-sigma", type=float, metavar="LN",
-               help="Mismatch: standard deviation of the thresholds from pixel to pixel, ln units."),
+               help="Mismatch: sd of the thresholds over pixels, ln units."),
         option(sensor, "--cutoff-hz", type=float, metavar="HZ",
-               help="Bandwidth (-3 dB) of a pixel at 1000 lux, with no other limit; 0: none at all."),
+               help="Bandwidth at 1000 lux, -3 dB; 0: no limit."),
         option(sensor, "--leak-hz", type=float, metavar="HZ",
-               help="Leak: ON events a second of a still pixel at 1000 lux."),
+               help="ON events of a still pixel at 1000 lux, Hz."),
         option(sensor, "--shot-noise-hz", type=float, metavar="HZ",
-               help="Shot noise: events a second of a still pixel at 1000 lux."),
+               help="Noise events of a still pixel at 1000 lux, Hz."),
         option(sensor, "--refractory-us", type=float, metavar="US",
-               help="Time for which a pixel is blind after an event, microseconds."),
+               help="Blind time after an event, microseconds."),
         option(sensor, "--set", "set_", multiple=True, metavar="NAME=VALUE",
-               help="Any other number of the sensor, under its name in --list-sensors --sensor NAME."),
+               help="Any other number that --list-sensors --sensor shows."),
         option(video, "--crop", type=_Margins(), metavar="L,R,T,B",
-               help="Cut off so many pixels at the left, right, top and bottom, first of all."),
-        option(video, "--start", "start_s", type=float, metavar="S", help="Begin here, seconds of the video."),
-        option(video, "--stop", "stop_s", type=float, metavar="S", help="End here, seconds of the video."),
+               help="Pixels to cut off at left, right, top and bottom."),
+        option(video, "--start", "start_s", type=float, metavar="S", help="Begin at this second of the video."),
+        option(video, "--stop", "stop_s", type=float, metavar="S", help="End at this second of the video."),
         option(video, "--fps", type=float, metavar="HZ",
-               help="Frames a second, whatever the source says; needed where it says nothing."),
+               help="Frames a second, instead of what the source says."),
         option(video, "--slow-motion", type=float, metavar="FACTOR",
-               help="How much slower than the world the video is; times are divided by it.  [default: 1]"),
+               help="How much slower than the world the video is.  [default: 1]"),
         option(video, "--timestamps", type=path, metavar="FILE",
-               help="Times of a folder or stack, one a line or .npy: seconds with a point, or whole us."),
+               help="Times of a folder or stack, one a line or .npy: seconds with a point, or whole "
+               "microseconds."),
         option(video, "--interpolate", "interpolation", metavar="none|flow",
-               help="Make frames between frames, along the optical flow, until nothing moves by more than "
-               "a pixel; slow, and needed where things move fast.  [default: none]"),
+               help="Make frames between frames, by optical flow, until no step moves things by more than "
+               "a pixel; slow.  [default: none]"),
         option(light, "--illuminance", "illuminance_lux", type=float, metavar="LUX",
-               help="Light on the scene where it is white; bandwidth and noise depend on it.  "
-               "[default: 1000]"),
+               help="Light on the scene where it is white.  [default: 1000]"),
         option(light, "--dark-offset", type=float, metavar="Y",
-               help="Luminance (white is 1) added before the logarithm.  [default: 0.0014]"),
+               help="Luminance, white being 1, that is added before the logarithm.  [default: 0.0014]"),
         option(light, "--transfer", metavar="NAME",
-               help="Curve of the video: srgb, bt709, linear, gamma22, gamma28, pq or hlg.  "
-               "[default: what it says]"),
+               help="Curve of the codes, instead of what the source says: srgb bt709 linear gamma22 "
+               "gamma28 pq or hlg."),
         option(run, "--seed", type=int, metavar="N",
-               help="Of all that is drawn by chance; the same seed makes the same bytes.  [default: 0]"),
-        option(run, "--threads", type=int, metavar="N", help="Threads of the emulator.  [default: all cores]"),
+               help="The same seed makes the same bytes.  [default: 0]"),
+        option(run, "--threads", type=int, metavar="N", help="[default: one for each core]"),
         option(run, "--config", type=path, metavar="FILE", is_eager=True, expose_value=False,
                callback=_read_config,
-               help="TOML file of options by their names, theta-on = 0.3; the command line wins."),
-        option(run, "--dry-run", is_flag=True, help="Say what would be done, and write nothing."),
-        option(run, "--json", "as_json", is_flag=True, help="Summary as JSON on standard output."),
-        option(run, "--quiet", is_flag=True, help="Say nothing but warnings and errors."),
+               help="TOML file of options by their names: theta-on = 0.3. The command line wins."),
+        option(run, "--dry-run", is_flag=True, help="Say what would be done; write nothing."),
+        option(run, "--json", "as_json", is_flag=True, help="Print the summary as JSON."),
+        option(run, "--quiet", is_flag=True, help="Print nothing but warnings and errors."),
         option(run, "--version", is_flag=True, is_eager=True, expose_value=False, callback=_say_version,
-               help="Say which version this is."),
+               help="Print the version."),
         *v2e_options.HIDDEN,
     ]  # fmt: skip
 

@@ -183,7 +183,7 @@ def advance(
     state.frames += len(frames)
     if not readout.is_instant(sensor):
         events, state.bus = readout.transfer(
-            sensor, state.bus, events, state.t_us, height=state.height, seed=settings.seed
+            sensor, state.bus, events, state.t_us, width=state.width, height=state.height, seed=settings.seed
         )
     return events, state
 
@@ -191,7 +191,7 @@ def advance(
 def flush(settings: Settings, state: State) -> tuple[EventArray, State]:
     """Events still on the bus when the last frame is over."""
     events, state.bus = readout.transfer(
-        settings.sensor, state.bus, empty_events(), math.inf, height=state.height, seed=settings.seed
+        settings.sensor, state.bus, empty_events(), math.inf, width=state.width, height=state.height, seed=settings.seed
     )
     return events, state
 

@@ -102,8 +102,8 @@ class MotionWatch:
         if often <= _OFTEN:
             return None
         return (
-            f"things move by up to {max(self._seen_px):.0f} pixels from frame to frame: edges fade from place "
-            "to place instead of passing; fill in the missing frames with --interpolate flow"
+            f"things move by up to {max(self._seen_px):.0f} pixels from frame to frame: edges fade from here "
+            "to there instead of passing; --interpolate flow makes the missing frames"
         )
 
 

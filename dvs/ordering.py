@@ -9,6 +9,8 @@ work was shared out.
 import numpy as np
 from numba import njit
 
+from dvs.events import EventArray, empty_events
+
 _DIGIT = 20
 _DIGIT_MASK = (1 << _DIGIT) - 1
 
@@ -87,3 +89,28 @@ def _order_long(interval, tile_times, tile_addresses, tile_ends, width, start_us
         shift += _DIGIT
     for j in range(keys.size):
         _put(events[j], keys[j] + start_us, addresses[j], width)
+
+
+def sorted_by_time(events: EventArray) -> EventArray:
+    """The events in the order of time; those of the same microsecond stay as they are."""
+    if events.size == 0:
+        return events
+    start_us, span_us = int(events["t"].min()), int(np.ptp(events["t"]))
+    if span_us > _DIGIT_MASK:
+        return events[np.argsort(events["t"], kind="stable")]
+    ordered = empty_events(events.size)
+    _count_sort(events, start_us, span_us, ordered)
+    return ordered
+
+
+@njit(cache=True, nogil=True)
+def _count_sort(events, start_us, span_us, ordered):
+    places = np.zeros(span_us + 2, np.int64)
+    for event in events:
+        places[event.t - start_us + 1] += 1
+    for key in range(span_us + 1):
+        places[key + 1] += places[key]
+    for event in events:
+        key = event.t - start_us
+        ordered[places[key]] = event
+        places[key] += 1

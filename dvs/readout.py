@@ -9,7 +9,8 @@ A pixel that fires waits its latency (with jitter) and then asks for the bus. Tw
   ISSCC; Finateu et al. 2020, ISSCC).
 
 Each row costs `row_us`, each event 1 / `bus_mev_s`. An event that waited longer than
-`bus_queue_us` is dropped. The time stamp is that of leaving the sensor: a saturated bus shows
+`bus_queue_us` is dropped, and a pixel that still waits to be fetched makes no further event, so that no
+more than one event a pixel is ever under way. The time stamp is that of leaving the sensor: a saturated bus shows
 as events that are late, or missing.
 """
 
@@ -20,7 +21,8 @@ import numpy as np
 from numba import njit
 
 from dvs.draws import normal
-from dvs.events import EventArray, empty_events
+from dvs.events import EventArray, empty_events, join_events
+from dvs.ordering import sorted_by_time
 from dvs.sensors import Sensor
 
 WIDEST_JITTER = 4.0
@@ -51,15 +53,14 @@ def is_instant(sensor: Sensor) -> bool:
 
 
 def transfer(
-    sensor: Sensor, bus: Bus, events: EventArray, until_us: float, *, height: int, seed: int
+    sensor: Sensor, bus: Bus, events: EventArray, until_us: float, *, width: int, height: int, seed: int
 ) -> tuple[EventArray, Bus]:
     """Events that leave the sensor once those fired before `until_us` are known, and the bus after.
 
     `events` are sorted and none is earlier than those of the call before; with `until_us` = inf the bus
     is emptied. What is returned is sorted, also from call to call.
     """
-    asking = np.concatenate([bus.delayed, _delayed(sensor, events, seed)])
-    asking = asking[np.argsort(asking["t"], kind="stable")]
+    asking = sorted_by_time(join_events([bus.delayed, _delayed(sensor, events, seed)]))
     # Events still to come fire at until_us or later, and ask no earlier than this.
     horizon_us = until_us + max(0.0, sensor.latency_us - WIDEST_JITTER * sensor.jitter_us)
     split = int(np.searchsorted(asking["t"], horizon_us, side="left"))
@@ -67,22 +68,16 @@ def transfer(
     if sensor.readout == "none":
         return asking, replace(bus, delayed=delayed)
 
-    waiting = np.concatenate([bus.waiting, asking])
-    sent = np.empty(waiting.size, np.int64)
-    left = np.empty(waiting.size, np.float64)
-    count, free_us, row, dropped = _serve(
-        waiting["t"].copy(), waiting["y"].copy(), height, sensor.readout == "row-scan",
-        sensor.row_us, 1.0 / sensor.bus_mev_s, sensor.bus_queue_us, bus.free_us, bus.row, horizon_us, sent, left,
+    requests = join_events([bus.waiting, asking])
+    output, waiting = empty_events(requests.size), empty_events(requests.size)
+    sent, left, free_us, row, dropped = _serve(
+        requests, width, height, sensor.readout == "row-scan", sensor.row_us, 1.0 / sensor.bus_mev_s,
+        sensor.bus_queue_us, bus.free_us, bus.row, horizon_us, output, waiting,
     )  # fmt: skip
-    kept = left[:count] >= 0
-    output = waiting[sent[:count][kept]]
-    output["t"] = np.rint(left[:count][kept]).astype(np.int64)
-    rest = np.ones(waiting.size, np.bool_)
-    rest[sent[:count]] = False
     after = Bus(
-        delayed=delayed, waiting=waiting[rest], free_us=free_us, row=row, dropped=bus.dropped + dropped
+        delayed=delayed, waiting=waiting[:left].copy(), free_us=free_us, row=row, dropped=bus.dropped + dropped
     )
-    return output, after
+    return output[:sent], after
 
 
 def _delayed(sensor: Sensor, events: EventArray, seed: int) -> EventArray:
@@ -109,58 +104,79 @@ def _delays_us(x, y, t, latency_us, jitter_us, seed):
 
 
 @njit(cache=True, nogil=True)
-def _serve(t, y, height, scan, row_us, event_us, queue_us, free_us, row, horizon_us, sent, left):
+def _serve(
+    requests, width, height, scan, row_us, event_us, queue_us, free_us, row, horizon_us, output, waiting
+):  # fmt: skip
     """Serve requests (sorted by t) while the bus is free before `horizon_us`.
 
-    sent[k]: which request the k-th was; left[k]: when it left, or -1 if it was dropped. Requests of a
-    row are a linked list (`first`, `following`); `queue` holds the rows in the order of asking.
+    What is sent goes to `output`, what is left to `waiting`; returns both numbers, when the bus is free,
+    its row, and how many were dropped. Requests of a row are a linked list (`first`, `following`);
+    `queue` holds the rows in the order of asking.
     """
-    size = t.size
+    size = requests.size
     first = np.full(height, -1, np.int64)
     last = np.full(height, -1, np.int64)
     following = np.full(size, -1, np.int64)
     queue = np.empty(size, np.int64)
-    head = tail = admitted = count = dropped = waiting = 0
+    asks = np.zeros((height, width), np.bool_)
+    done = np.zeros(size, np.bool_)
+    head = tail = admitted = sent = dropped = pending = 0
     now = free_us
-    while admitted < size or waiting > 0:
-        if waiting == 0 and now < t[admitted]:
+    while admitted < size or pending > 0:
+        if pending == 0 and now < requests[admitted].t:
+            wait_us = requests[admitted].t - now
             if scan and row_us > 0 and now > -np.inf:
                 # The scan goes on over empty rows until the next request.
-                visits = math.ceil((t[admitted] - now) / row_us)
+                visits = math.ceil(wait_us / row_us)
                 row = (row + visits) % height
                 now += visits * row_us
             else:
-                now = float(t[admitted])
+                now = float(requests[admitted].t)
         if now >= horizon_us:
             break
-        while admitted < size and t[admitted] <= now:
-            r = y[admitted]
-            if first[r] < 0:
-                first[r] = admitted
-                queue[tail] = r
-                tail += 1
+        while admitted < size and requests[admitted].t <= now:
+            request = requests[admitted]
+            if asks[request.y, request.x]:
+                # The pixel still waits for its last event to be fetched: it has seen nothing.
+                done[admitted] = True
+                dropped += 1
             else:
-                following[last[r]] = admitted
-            last[r] = admitted
+                asks[request.y, request.x] = True
+                if first[request.y] < 0:
+                    first[request.y] = admitted
+                    queue[tail] = request.y
+                    tail += 1
+                else:
+                    following[last[request.y]] = admitted
+                last[request.y] = admitted
+                pending += 1
             admitted += 1
-            waiting += 1
         if not scan:
+            if pending == 0:
+                continue
             row = queue[head]
             head += 1
-        request = first[row]
+        number = first[row]
         first[row] = -1
         now += row_us
-        while request >= 0:
-            sent[count] = request
-            if now - t[request] > queue_us:
-                left[count] = -1.0
+        while number >= 0:
+            request = requests[number]
+            asks[request.y, request.x] = False
+            done[number] = True
+            pending -= 1
+            if now - request.t > queue_us:
                 dropped += 1
             else:
                 now += event_us
-                left[count] = now
-            count += 1
-            waiting -= 1
-            request = following[request]
+                output[sent] = request
+                output[sent].t = np.int64(np.rint(now))
+                sent += 1
+            number = following[number]
         if scan:
             row = (row + 1) % height
-    return count, now, row, dropped
+    left = 0
+    for number in range(size):
+        if not done[number]:
+            waiting[left] = requests[number]
+            left += 1
+    return sent, left, now, row, dropped

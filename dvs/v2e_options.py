@@ -60,7 +60,10 @@ HIDDEN = (
     ),
 )
 
-NAMES = ", ".join(f"--{name}" for name in [*RENAMED, *(option.name.replace("_", "-") for option in HIDDEN)])
+# As v2e spells them; without hyphens, at which a line might break.
+NAMES = " ".join(
+    ["-i", *(f"--{name.replace('-', '_')}" for name in [*RENAMED, *(each.name for each in HIDDEN)])]
+)
 
 
 def modern_name(name: str) -> str:
