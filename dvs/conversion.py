@@ -215,16 +215,17 @@ def prepare(conversion: Conversion) -> Plan:
 
 
 def _check_targets(conversion: Conversion) -> None:
-    """Each target can be written, is named once, and is not the source."""
+    """Each target can be written, is named once, and is not what is read."""
     for output in conversion.outputs:
         format_to_write(output.path, output.format)
     preview = conversion.preview
     if preview is not None and preview.suffix.lower() not in _PREVIEW_FPS:
         raise FormatError(f"a preview is an .mp4 or a .gif, not {preview.name}; choose one of these")
+    read = [Path(name) for name in (conversion.source, conversion.timestamps) if name is not None]
     seen = set()
     for path in conversion.targets:
-        if path.exists() and not conversion.is_live and path.samefile(conversion.source):
-            raise OutputError(f"{path} is the source itself; choose another name")
+        if any(path.exists() and other.exists() and path.samefile(other) for other in read):
+            raise OutputError(f"{path} is what is to be read; choose another name")
         refuse_existing(path, conversion.overwrite)
         if path.resolve() in seen:
             raise ParameterError(f"{path} is named twice; give each output a name of its own")
@@ -263,11 +264,12 @@ def _fitted(film: Frames, conversion: Conversion) -> tuple[Frames, tuple[str, ..
 
 
 def _memory_bytes(film: Frames, frames: Frames, conversion: Conversion) -> int:
-    """About how much memory the work takes at its peak; measured with films of several sizes."""
+    """About how much memory the work takes at its peak; fitted to films of 32x32 to 3840x2160."""
     pixels = frames.width * frames.height
     as_light = conversion.interpolation == "flow" or frames.encoding != film.encoding
     in_chunk = pixels if conversion.is_webcam else max(pixels, CHUNK_PIXELS)
-    return 200_000_000 + 150 * pixels + (32 if as_light else 8) * in_chunk
+    in_film = 250 * pixels if conversion.preview else 0
+    return 250_000_000 + 150 * pixels + (40 if as_light else 8) * in_chunk + in_film
 
 
 def _check_memory(needed_bytes: int, frames: Frames) -> None:
@@ -306,6 +308,9 @@ def run(
     tally, motion = Tally(), MotionWatch(frames.encoding)
     notes = ReportNotes(frames, conversion.slow_motion) if conversion.report else None
 
+    def was_cut() -> bool:
+        return source.was_cut or seen.was_cut
+
     def tell(stage: str) -> None:
         progress(
             Progress(
@@ -331,8 +336,8 @@ def run(
                     notes.look(batch)
                 if conversion.interpolation == "none":
                     motion.look(batch)
-                tell("stopping" if source.was_cut else "converting")
-        partial = source.was_cut and not conversion.is_webcam
+                tell("stopping" if was_cut() else "converting")
+        partial = was_cut() and not conversion.is_webcam
         record = _provenance(plan) | {"frames": source.passed, "partial": partial}
         for output, writer in zip(conversion.outputs, writers, strict=True):
             tell(f"writing {output.path.name}")
@@ -340,7 +345,7 @@ def run(
 
     warnings = [warning for warning in (source.complaint, motion.complaint) if warning]
     if partial:
-        warnings.append(f"stopped after {tally.stop_us * 1e-6:.3f} s: this is a part of the film")
+        warnings.append(f"the conversion is partial: it was stopped after {tally.stop_us * 1e-6:.3f} s")
     if notes is not None:
         tell(f"writing {conversion.report.name}")
         notes.write(

@@ -107,9 +107,9 @@ class _Size(click.ParamType):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[int, int] | str:
         """The size, or a complaint."""
-        if value == "native" or isinstance(value, tuple):
+        if value == "native":
             return value
-        found = re.fullmatch(r"(\d+)x(\d+)", str(value).lower())
+        found = re.fullmatch(r"(\d+)x(\d+)", value.lower())
         if found is None:
             self.fail(f"{value!r} is no size; write 346x260, or native for that of the video", param, ctx)
         return int(found[1]), int(found[2])
@@ -124,7 +124,7 @@ class _Margins(click.ParamType):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[int, ...]:
         """The margins, or a complaint."""
-        numbers = re.split(r"\s*,\s*", str(value).strip("()[] "))
+        numbers = re.split(r"\s*,\s*", value.strip("()[] "))
         if len(numbers) != 4 or not all(number.isdecimal() for number in numbers):
             self.fail(
                 f"{value!r} are not four margins; write 100,100,0,0 (left, right, top, bottom)", param, ctx
@@ -148,8 +148,9 @@ def _read_config(ctx: click.Context, param: click.Parameter, path: Path | None) 
             nearest = difflib.get_close_matches(modern_name(key), options, n=1)
             hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
             raise click.BadParameter(f"{path} has the unknown key {key!r}{hint}; keys are names of options")
-        several = option.multiple and not isinstance(value, list)
-        defaults[option.name] = [value] if several else value
+        # As text, so that a value of the wrong type is refused just as on the command line.
+        several = value if isinstance(value, list) else [value]
+        defaults[option.name] = list(map(str, several)) if option.multiple else str(value)
     ctx.default_map = defaults
 
 
@@ -200,8 +201,8 @@ def _options() -> list[click.Parameter]:
                help="Any other number that --list-sensors --sensor shows."),
         option(video, "--crop", type=_Margins(), metavar="L,R,T,B",
                help="Pixels to cut off at left, right, top and bottom."),
-        option(video, "--start", "start_s", type=float, metavar="S", help="Begin at this second of the video."),
-        option(video, "--stop", "stop_s", type=float, metavar="S", help="End at this second of the video."),
+        option(video, "--start", "start_s", type=float, metavar="S", help="Begin at this time, seconds."),
+        option(video, "--stop", "stop_s", type=float, metavar="S", help="End at this time, seconds."),
         option(video, "--fps", type=float, metavar="HZ",
                help="Frames a second, instead of what the source says."),
         option(video, "--slow-motion", type=float, metavar="FACTOR",
@@ -221,7 +222,7 @@ def _options() -> list[click.Parameter]:
                "gamma28 pq or hlg."),
         option(run, "--seed", type=int, metavar="N",
                help="The same seed makes the same bytes.  [default: 0]"),
-        option(run, "--threads", type=int, metavar="N", help="[default: one for each core]"),
+        option(run, "--threads", type=click.IntRange(1, 1024), metavar="N", help="[default: one for each core]"),
         option(run, "--config", type=path, metavar="FILE", is_eager=True, expose_value=False,
                callback=_read_config,
                help="TOML file of options by their names: theta-on = 0.3. The command line wins."),

@@ -139,7 +139,7 @@ def start(settings: Settings, encoding: Encoding, t_us: float, frame: NDArray) -
         sensor.leak_sigma,
         sensor.shot_noise_sigma,
     )
-    louder = math.log(max(sensor.hot_pixel_hz, QUIET_HZ) / max(sensor.shot_noise_hz, QUIET_HZ))
+    louder = max(sensor.hot_pixel_hz, QUIET_HZ) / max(sensor.shot_noise_hz, QUIET_HZ)
 
     def settle(part: NDArray[np.int64]) -> None:
         pixel.start_tiles(

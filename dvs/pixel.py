@@ -42,7 +42,7 @@ WIDE_WORK_FIELDS = 6
 # sensor without mismatch has exactly the thresholds that were asked for.
 THETA_ON, THETA_OFF, HOLD, FUSE = (np.uint64(field * TILE) for field in range(4))
 RATE, LEAK, ATTEMPTS, NOISE_ON, NOISE_OFF = (np.uint64(field * TILE) for field in range(4, 9))
-RATE_FACTOR, LEAK_FACTOR, NOISE_LOG_FACTOR = (np.uint64(field * TILE) for field in range(9, 12))
+RATE_FACTOR, LEAK_FACTOR, NOISE_FACTOR = (np.uint64(field * TILE) for field in range(9, 12))
 NARROW_FIELDS = 12
 # Least distance of v - r to either threshold within the frame, ln units.
 NEAR_ON, NEAR_OFF = np.uint64(12 * TILE), np.uint64(13 * TILE)
@@ -51,7 +51,7 @@ NARROW_WORK_FIELDS = 14
 # Lanes: the pixels of a tile in which something happens, side by side, in double precision.
 # Where a lane stands within the frame interval, and what holds until its next event:
 NOW, V, R, A, B, TH_ON, TH_OFF, FUEL = (np.uint64(field * TILE) for field in range(8))
-K, DRIFT, FIRE, C_ON, C_OFF, K_FACTOR, DRIFT_FACTOR, C_LESS = (np.uint64(field * TILE) for field in range(8, 16))
+K, DRIFT, FIRE, C_ON, C_OFF, K_FACTOR, DRIFT_FACTOR, FIRE_FACTOR = (np.uint64(field * TILE) for field in range(8, 16))
 # The way ahead: v - r = X + SLOPE w + BEND (exp(-K w) - 1), to END after SPAN, the end of the frame;
 # HAZARD, the highest on that way, HAZARD_ON and HAZARD_OFF, those when the fuse ends; WAIT, until the next event.
 X, SLOPE, BEND, SPAN, END, NEAREST_ON, NEAREST_OFF = (np.uint64(field * TILE) for field in range(16, 23))
@@ -235,12 +235,6 @@ def _law(laws, column, place):
 
 
 @njit(cache=True, nogil=True, inline="always", error_model="numpy")
-def _sharpness(c, louder, theta):
-    """The c of a hazard exp(-c d^2), d in ln units, of a pixel exp(louder) times as noisy."""
-    return max(c - louder, 0.0) / (theta * theta)
-
-
-@njit(cache=True, nogil=True, inline="always", error_model="numpy")
 def _place(laws, lowest, light):
     return min(max((light - lowest) * LAW_STEPS_PER_LN, 0.0), laws.shape[0] - 1.0)
 
@@ -264,7 +258,7 @@ def _load_lane(j, i, wide, narrow, lanes, nominal_on, nominal_off, per_us):
     lanes[C_OFF + j] = narrow[NOISE_OFF + i]
     lanes[K_FACTOR + j] = narrow[RATE_FACTOR + i]
     lanes[DRIFT_FACTOR + j] = narrow[LEAK_FACTOR + i] * theta_on
-    lanes[C_LESS + j] = narrow[NOISE_LOG_FACTOR + i]
+    lanes[FIRE_FACTOR + j] = narrow[NOISE_FACTOR + i]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -291,9 +285,10 @@ def _operate(lanes, count, kinds, laws, lowest, dt):
         lanes[DRIFT + j] = (
             _law(laws, LAW_LEAK, place) * lanes[DRIFT_FACTOR + j] if event else lanes[DRIFT + j]
         )
-        lanes[FIRE + j] = _law(laws, LAW_ATTEMPTS, place) if event else lanes[FIRE + j]
-        c_on = _sharpness(_law(laws, LAW_ON, place), lanes[C_LESS + j], lanes[TH_ON + j])
-        c_off = _sharpness(_law(laws, LAW_OFF, place), lanes[C_LESS + j], lanes[TH_OFF + j])
+        lanes[FIRE + j] = _law(laws, LAW_ATTEMPTS, place) * lanes[FIRE_FACTOR + j] if event else lanes[FIRE + j]
+        # The kernels measure distance in ln units, so c is that over the square of the threshold.
+        c_on = _law(laws, LAW_ON, place) / lanes[TH_ON + j] ** 2
+        c_off = _law(laws, LAW_OFF, place) / lanes[TH_OFF + j] ** 2
         lanes[C_ON + j] = c_on if event else lanes[C_ON + j]
         lanes[C_OFF + j] = c_off if event else lanes[C_OFF + j]
 
@@ -571,7 +566,7 @@ def start_tiles(tiles, frame, table, wide, narrow, draws, pixels, spreads, still
 
     Fixed pattern, drawn once from the seed. spreads: standard deviations of (theta_on, theta_off)
     relative to the nominal thresholds, of ln(bandwidth), of ln(leak rate), of ln(noise rate); the
-    last two keep the mean rate. hot: (share of hot pixels, ln of how much louder they are).
+    last two keep the mean rate. hot: (share of hot pixels, how many times as noisy they are).
     """
     for tile in tiles:
         w, n = wide[tile], narrow[tile]
@@ -587,9 +582,9 @@ def start_tiles(tiles, frame, table, wide, narrow, draws, pixels, spreads, still
             n[THETA_OFF + i] = max(1.0 + _spread(spreads[1], seed, pixel, DRAW_THETA_OFF), LOWEST_THETA)
             n[RATE_FACTOR + i] = math.exp(_spread(spreads[2], seed, pixel, DRAW_CUTOFF))
             n[LEAK_FACTOR + i] = math.exp(_spread(spreads[3], seed, pixel, DRAW_LEAK) - 0.5 * spreads[3] ** 2)
-            n[NOISE_LOG_FACTOR + i] = _spread(spreads[4], seed, pixel, DRAW_NOISE) - 0.5 * spreads[4] ** 2
+            n[NOISE_FACTOR + i] = math.exp(_spread(spreads[4], seed, pixel, DRAW_NOISE) - 0.5 * spreads[4] ** 2)
             if uniform(seed, pixel, DRAW_HOT) < hot[0]:
-                n[NOISE_LOG_FACTOR + i] = hot[1]
+                n[NOISE_FACTOR + i] = hot[1]
             n[FUSE + i] = exponential(seed, pixel, 0)
             draws[tile, i] = 1
             light = _light(frame[pixel], table)
@@ -597,10 +592,9 @@ def start_tiles(tiles, frame, table, wide, narrow, draws, pixels, spreads, still
             place = _place(laws, lowest, light)
             n[RATE + i] = _law(laws, LAW_RATE, place) * n[RATE_FACTOR + i]
             n[LEAK + i] = _law(laws, LAW_LEAK, place) * n[LEAK_FACTOR + i] * n[THETA_ON + i] * pixels[0]
-            n[ATTEMPTS + i] = _law(laws, LAW_ATTEMPTS, place)
-            theta_on, theta_off = n[THETA_ON + i] * pixels[0], n[THETA_OFF + i] * pixels[1]
-            n[NOISE_ON + i] = _sharpness(_law(laws, LAW_ON, place), n[NOISE_LOG_FACTOR + i], theta_on)
-            n[NOISE_OFF + i] = _sharpness(_law(laws, LAW_OFF, place), n[NOISE_LOG_FACTOR + i], theta_off)
+            n[ATTEMPTS + i] = _law(laws, LAW_ATTEMPTS, place) * n[NOISE_FACTOR + i]
+            n[NOISE_ON + i] = _law(laws, LAW_ON, place) / (n[THETA_ON + i] * pixels[0]) ** 2
+            n[NOISE_OFF + i] = _law(laws, LAW_OFF, place) / (n[THETA_OFF + i] * pixels[1]) ** 2
             # The last event was at any time since the scene became still; a whole cycle of the leak at most.
             leaked = min(n[LEAK + i] * still_us, n[THETA_ON + i] * pixels[0])
             w[MEMORY + i] -= uniform(seed, pixel, DRAW_LEAK_PHASE) * leaked

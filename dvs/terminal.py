@@ -40,25 +40,21 @@ def _bar(console: "Console", first_stage: str) -> Iterator[Callable[["Progress"]
     from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as Bar
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=None),
-        TextColumn("[green]{task.fields[frames]}"),
-        TextColumn("{task.fields[rest]}"),
-    )
-    pace = _Pace()
-    with Bar(*columns, console=console, transient=True, expand=True) as bar:
-        task = bar.add_task(first_stage, total=None, frames="", rest="")
+    meter, pace = BarColumn(), _Pace()
+    columns = TextColumn("{task.description}"), meter, TextColumn("{task.fields[words]}")
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(first_stage, total=None, words="")
 
         def show(progress: "Progress") -> None:
-            frames, *rest = pace.words(progress)
+            words = "  ".join(pace.words(progress))
+            # Not the whole line: a Ctrl-C is echoed at its end, and would break it into two.
+            meter.bar_width = max(console.width - len(progress.stage) - len(words) - 6, 4)
             bar.update(
                 task,
                 description=progress.stage,
                 completed=progress.frames,
                 total=progress.of_frames,
-                frames=frames,
-                rest="  ".join(rest),
+                words=words,
             )
 
         yield show
@@ -90,7 +86,7 @@ class _Pace:
             self._first = time.monotonic(), progress
         since_s, first = self._first
         took_s = time.monotonic() - since_s
-        of_frames = f" of {progress.of_frames}" if progress.of_frames else ""
+        of_frames = f"/{progress.of_frames}" if progress.of_frames else ""
         words = [f"{progress.frames}{of_frames} frames"]
         if progress.scene_s > 0:
             words.append(with_prefix(progress.events / progress.scene_s, "ev/s"))
