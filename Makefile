@@ -6,7 +6,8 @@ BIN = $(VENV)/bin
 .PHONY: demo test lint bench clean
 
 demo: $(VENV)/.installed
-	$(BIN)/convert-video examples/data/cup.mp4 --sensor davis346 --overwrite \
+	mkdir -p demo-output
+	$(BIN)/convert-video examples/data/cup.mp4 --sensor davis346 --interpolate flow --overwrite \
 	  -o demo-output/events.h5 --preview demo-output/preview.mp4 --report demo-output/report.html
 
 test: $(VENV)/.test-installed

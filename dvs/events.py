@@ -21,6 +21,8 @@ EVENT_DTYPE = np.dtype([("x", "<i2"), ("y", "<i2"), ("t", "<i8"), ("p", "i1")])
 
 EventArray = NDArray[np.void]
 
+_PIECE = 1 << 14
+
 
 def empty_events(count: int = 0) -> EventArray:
     """Uninitialised events, shape (count,); with no count, the value of "nothing happened"."""
@@ -81,28 +83,39 @@ def check_events(events: EventArray, width: int, height: int, name: str = "event
         )
     if events.ndim != 1:
         raise InputError(f"{name} have shape {events.shape}, expected one dimension")
-    if events.size == 0:
-        return events
+    # Piece by piece, so that a piece is looked at while it is in the cache.
+    for first in range(0, events.size, _PIECE):
+        # One event of the piece in front, for the order of times.
+        piece = events[max(first - 1, 0) : first + _PIECE]
+        fine = (
+            0 <= piece["x"].min() <= piece["x"].max() < width
+            and 0 <= piece["y"].min() <= piece["y"].max() < height
+            and 0 <= piece["p"].min() <= piece["p"].max() <= 1
+            and (piece["t"][1:] >= piece["t"][:-1]).all()
+        )
+        if not fine:
+            raise _first_offence(events, width, height, name)
+    return events
+
+
+def _first_offence(events: EventArray, width: int, height: int, name: str) -> InputError:
     for axis, size in (("x", width), ("y", height)):
         out = (events[axis] < 0) | (events[axis] >= size)
         if out.any():
             first = int(np.argmax(out))
-            raise InputError(
+            return InputError(
                 f"{name}[{first}] has {axis} = {events[axis][first]}, outside the {width}x{height} sensor; "
                 "give the right sensor size, or crop"
             )
     backwards = np.diff(events["t"]) < 0
     if backwards.any():
         first = int(np.argmax(backwards)) + 1
-        raise InputError(
+        return InputError(
             f"{name}[{first}] is at {events['t'][first]} us, before the event in front of it "
             f"({events['t'][first - 1]} us); sort with events[np.argsort(events['t'], kind='stable')]"
         )
-    wrong = (events["p"] != 0) & (events["p"] != 1)
-    if wrong.any():
-        first = int(np.argmax(wrong))
-        raise InputError(f"{name}[{first}] has polarity {events['p'][first]}, expected 0 (OFF) or 1 (ON)")
-    return events
+    first = int(np.argmax((events["p"] != 0) & (events["p"] != 1)))
+    return InputError(f"{name}[{first}] has polarity {events['p'][first]}, expected 0 (OFF) or 1 (ON)")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
