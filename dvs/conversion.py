@@ -77,7 +77,7 @@ class Conversion:
     @property
     def is_webcam(self) -> bool:
         """Whether the source is a camera, which has no end of its own."""
-        return self.source.isdecimal() and not Path(self.source).exists()
+        return is_webcam(self.source)
 
     @property
     def is_live(self) -> bool:
@@ -89,6 +89,11 @@ class Conversion:
         """All files that will be written."""
         extras = (path for path in (self.preview, self.report) if path is not None)
         return (*(output.path for output in self.outputs), *extras)
+
+
+def is_webcam(source: str) -> bool:
+    """Whether a source is the number of a camera; a file of that name comes first."""
+    return source.isdecimal() and not Path(source).exists()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -112,10 +117,10 @@ class Progress:
     """How far a conversion is: frames of the source and, where known, how many there are."""
 
     stage: str
-    frames: int = 0
-    of_frames: int | None = None
-    events: int = 0
-    scene_s: float = 0.0
+    frames: int
+    of_frames: int | None
+    events: int
+    scene_s: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -343,7 +348,7 @@ def run(
             tell(f"writing {output.path.name}")
             writer.finish(0, tally.stop_us, record)
 
-    warnings = [warning for warning in (source.complaint, motion.complaint) if warning]
+    warnings = [text for text in (source.complaint, motion.complaint, tally.complaint) if text]
     if partial:
         warnings.append(f"the conversion is partial: it was stopped after {tally.stop_us * 1e-6:.3f} s")
     if notes is not None:

@@ -20,7 +20,7 @@ import click
 
 from dvs import v2e_options
 from dvs.errors import InputError, MicrosaccadeError
-from dvs.sensors import Sensor, describe, load_sensor
+from dvs.sensors import Sensor, load_sensor
 from dvs.v2e_options import modern_name
 
 if TYPE_CHECKING:
@@ -222,7 +222,8 @@ def _options() -> list[click.Parameter]:
                "gamma28 pq or hlg."),
         option(run, "--seed", type=int, metavar="N",
                help="The same seed makes the same bytes.  [default: 0]"),
-        option(run, "--threads", type=click.IntRange(1, 1024), metavar="N", help="[default: one for each core]"),
+        option(run, "--threads", type=click.IntRange(1, 1024), metavar="N",
+               help="[default: one for each core]"),
         option(run, "--config", type=path, metavar="FILE", is_eager=True, expose_value=False,
                callback=_read_config,
                help="TOML file of options by their names: theta-on = 0.3. The command line wins."),
@@ -239,9 +240,9 @@ def convert_video(**options: Any) -> int:
     """What the command does with its options; returns the exit code."""
     options = v2e_options.translate(options)
     if options["list_sensors"]:
-        from dvs.terminal import sensors_text
+        from dvs.terminal import sensor_text, sensors_text
 
-        click.echo(sensors_text() if options["sensor"] is None else describe(_sensor(options)))
+        click.echo(sensors_text() if options["sensor"] is None else sensor_text(_sensor(options)))
         return 0
     conversion = _conversion(options)
     if conversion.source == "-" and sys.stdin.isatty():
@@ -315,11 +316,13 @@ def _outputs(options: Mapping[str, Any]) -> "tuple[Output, ...]":
 
 
 def _stem(source: str) -> str:
+    from dvs.conversion import is_webcam
+
     if source == "-":
         return "stdin"
-    path = Path(source)
-    if not path.exists() and source.isdecimal():
+    if is_webcam(source):
         return f"webcam{source}"
+    path = Path(source)
     return path.resolve().name if path.is_dir() else path.stem
 
 
@@ -390,6 +393,7 @@ def _stoppable() -> Iterator[threading.Event]:
     def ask(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         stop.set()
+        print(f"{PROGRAM}: stopping in good order; Ctrl-C again discards everything", file=sys.stderr)
 
     before = signal.signal(signal.SIGINT, ask)
     try:

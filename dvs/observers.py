@@ -20,9 +20,11 @@ from dvs.rendering import Picture, accumulate, screen_codes
 from dvs.report import write_report
 from dvs.sensors import Sensor
 
+_LONGEST_INTERVAL_S = 100
 _STILL_US = 33_000  # of the film; the exposure of the report's picture of events
 _LARGE_MOTION_PX = 2.0
 _OFTEN = 0.1
+_MANY_LOST = 0.01
 
 
 class Gate:
@@ -30,6 +32,7 @@ class Gate:
 
     `passed` counts them, `first` holds the first with its time, `was_cut` says whether the end came by
     `stopped`. A forgiving gate takes a source that fails for one that ends, and keeps its `complaint`.
+    Frames so far apart that noise alone would fill the memory are an `InputError`.
     """
 
     def __init__(self, frames: Frames, stopped: Callable[[], bool], *, forgiving: bool = False) -> None:
@@ -43,14 +46,21 @@ class Gate:
         self._forgiving = forgiving
 
     def _read(self) -> TimedFrames:
+        before_us = math.inf
         try:
             for t_us, frame in self._source.read():
                 if self._stopped():
                     self.was_cut = True
                     return
+                if t_us - before_us > _LONGEST_INTERVAL_S * 1e6:
+                    raise InputError(
+                        f"{self._source.name} has frames {(t_us - before_us) * 1e-6:g} s apart, expected at "
+                        f"most {_LONGEST_INTERVAL_S}; give the rate of the frames (fps)"
+                    )
                 if not self.passed:
                     self.first = [(t_us, frame)]
                 self.passed += 1
+                before_us = t_us
                 yield t_us, frame
         except InputError as error:
             # Ctrl-C ends the program at the other end of a pipe as well.
@@ -73,6 +83,14 @@ class Tally:
         self.on_events += int(np.count_nonzero(batch.events["p"]))
         self.dropped = batch.dropped
         self.stop_us = math.ceil(batch.until_us)
+
+    @property
+    def complaint(self) -> str | None:
+        """What is wrong if the bus loses many events."""
+        lost = self.dropped / max(self.events + self.dropped, 1)
+        if lost <= _MANY_LOST:
+            return None
+        return f"the bus of the sensor lost {100 * lost:.2g} % of the events: there were more than it carries"
 
 
 class MotionWatch:
@@ -108,13 +126,18 @@ class MotionWatch:
 
 
 class ReportNotes:
-    """Statistics of all events, and the busiest moment: the frame, and the events in front of it."""
+    """Statistics of all events, and a moment to show: a frame, and the events in front of it.
+
+    Not the busiest moment, which is often a cut, but the one that comes nearest to an event in every
+    tenth pixel.
+    """
 
     def __init__(self, frames: Frames, slow_motion: float) -> None:
         self._statistics = statistics.begin(frames.width, frames.height)
         self._encoding = frames.encoding
         self._exposure_us = _STILL_US / slow_motion
-        self._most = -1
+        self._wanted = max(frames.width * frames.height / 10, 1.0)
+        self._misfit = math.inf
         self._stills: dict[str, Picture] = {}
 
     def look(self, batch: Batch) -> None:
@@ -122,16 +145,15 @@ class ReportNotes:
         self._statistics = statistics.advance(self._statistics, batch.events, math.ceil(batch.until_us))
         if batch.times_us.size == 0:
             return
-        times_us = batch.events["t"]
-        first = np.searchsorted(times_us, batch.times_us - self._exposure_us)
-        last = np.searchsorted(times_us, batch.times_us)
-        busiest = int(np.argmax(last - first))
-        if last[busiest] - first[busiest] > self._most:
-            self._most = last[busiest] - first[busiest]
-            picture = batch.pictures[busiest]
-            events = batch.events[first[busiest] : last[busiest]]
+        last = np.searchsorted(batch.events["t"], batch.times_us)
+        first = np.searchsorted(batch.events["t"], batch.times_us - self._exposure_us)
+        misfits = np.abs(np.log((last - first + 1) / self._wanted))
+        best = int(np.argmin(misfits))
+        if misfits[best] < self._misfit:
+            self._misfit = misfits[best]
+            picture, events = batch.pictures[best], batch.events[first[best] : last[best]]
             self._stills = {
-                f"The frame at {batch.times_us[busiest] * 1e-6:.3f} s": screen_codes(picture, self._encoding),
+                f"The frame at {batch.times_us[best] * 1e-6:.3f} s": screen_codes(picture, self._encoding),
                 f"Events of the {self._exposure_us * 1e-3:g} ms before: ON white, OFF blue": accumulate(
                     events, picture.shape[1], picture.shape[0]
                 ),

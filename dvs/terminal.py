@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from dvs.charts import time_text, with_prefix
-from dvs.sensors import describe, load_sensor, sensor_names
+from dvs.sensors import Sensor, describe, load_sensor, sensor_names
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,8 +41,11 @@ def _bar(console: "Console", first_stage: str) -> Iterator[Callable[["Progress"]
     from rich.progress import Progress as Bar
 
     meter, pace = BarColumn(), _Pace()
-    columns = TextColumn("{task.description}"), meter, TextColumn("{task.fields[words]}")
-    with Bar(*columns, console=console, transient=True) as bar:
+    # Without markup: the name of a file may have brackets in it.
+    before, behind = (
+        TextColumn(f"{{task.{name}}}", markup=False) for name in ("description", "fields[words]")
+    )
+    with Bar(before, meter, behind, console=console, transient=True) as bar:
         task = bar.add_task(first_stage, total=None, words="")
 
         def show(progress: "Progress") -> None:
@@ -124,25 +127,27 @@ def plan_text(plan: "Plan", forecast: "Forecast | None") -> str:
     length, events, sizes = "live", "unknown before the source is read", []
     if forecast is not None:
         length, events, sizes = _length(forecast), _expected(forecast), forecast.disk_bytes
-    rows = [
+    about = [
         ("source", f"{film.name}: {film.width}x{film.height}, {length}"),
         ("light", f"{encoding.transfer}, black {encoding.black:g}, white {encoding.white:g}"),
-        *_labelled("frames", plan.notes or ["as the source has them"]),
-        ("between", {"none": "nothing", "flow": "frames along the optical flow"}[conversion.interpolation]),
-        ("events", events),
-        ("memory", f"about {with_prefix(plan.memory_bytes, 'B')}"),
+        *_labelled("size", plan.notes or ["as the source has it"]),
+        ("interpolation", conversion.interpolation),
     ]
+    expected = [("events", events), ("memory", f"about {with_prefix(plan.memory_bytes, 'B')}")]
     if forecast is not None and sizes:
         room = with_prefix(forecast.temporary_bytes, "B")
-        rows.append(("disk", f"about {room} beside the outputs until they are finished"))
+        expected.append(("disk", f"about {room} beside the outputs until they are finished"))
     targets = [str(path) for path in conversion.targets]
     for number, size in enumerate(sizes):
         targets[number] += f", about {with_prefix(size, 'B')}"
-    rows += _labelled("to write", targets)
-    columns = min(shutil.get_terminal_size((100, 24)).columns, 120)
-    return "\n".join(
-        [*_aligned(rows), "", describe(plan.settings.sensor, columns), "", "Nothing was written."]
-    )
+    expected += _labelled("to write", targets)
+    sensor = sensor_text(plan.settings.sensor)
+    return "\n".join([*_aligned(about), "", sensor, "", *_aligned(expected), "", "Nothing was written."])
+
+
+def sensor_text(sensor: Sensor) -> str:
+    """Every number of a sensor with its source, as wide as the terminal."""
+    return describe(sensor, min(shutil.get_terminal_size((100, 24)).columns, 120))
 
 
 def sensors_text() -> str:

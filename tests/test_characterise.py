@@ -155,13 +155,16 @@ def test_the_rate_of_a_pixel_saturates_at_one_event_a_blind_time() -> None:
 # Background
 
 
-@pytest.mark.parametrize(
-    "source",
-    [
-        {"shot_noise_hz": 0.5, "shot_noise_on_share": 0.7, "shot_noise_light_exponent": 1, "shot_noise_sigma": 0.3},
-        {"leak_hz": 0.5, "leak_light_share": 0.4, "leak_sigma": 0.3},
-    ],
-)  # fmt: skip
+NOISE = {
+    "shot_noise_hz": 0.5,
+    "shot_noise_on_share": 0.7,
+    "shot_noise_light_exponent": 1.0,
+    "shot_noise_sigma": 0.3,
+}
+LEAK = {"leak_hz": 0.5, "leak_light_share": 0.4, "leak_sigma": 0.3}
+
+
+@pytest.mark.parametrize("source", [NOISE, LEAK])
 def test_the_background_has_the_rates_asked_for_at_any_light(source: dict[str, float]) -> None:
     for found in noise_rates(Sensor(**source), lux=(1.0, 100.0, 1e4), pixels=512).curves.values():
         assert_agrees(found)

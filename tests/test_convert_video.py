@@ -274,6 +274,14 @@ def test_fast_motion_is_warned_of_unless_frames_are_made_between(here):
     assert "--interpolate flow" not in convert("bar.mkv").stderr
 
 
+def test_a_bus_that_is_too_slow_is_warned_of(here):
+    """A bus of 1000 events a second under a scene that makes more, and no patience."""
+    slow = ["--set", "readout=row-arbiter", "--set", "bus_mev_s=0.001", "--set", "bus_queue_us=1000"]
+    result = convert("bar.mkv", *slow, "--json")
+    assert json.loads(result.stdout)["dropped"] > 0
+    assert "the bus of the sensor lost" in result.stderr
+
+
 # What is wrong with the source
 
 
@@ -347,6 +355,8 @@ def test_frames_that_are_not_finite_or_negative_are_refused(here):
         (["--start", "nan"], "expected 0 <= start < stop"),
         (["--start", "2", "--stop", "1"], "expected 0 <= start < stop"),
         (["--fps", "0"], "fps is 0.0, expected a number above 0"),
+        (["--fps", "1e-9"], "has frames 1e+09 s apart, expected at most 100"),
+        (["--fps", "1e-320"], "expected at most 100"),
         (["--slow-motion", "-1"], "slow_motion is -1.0, expected a number above 0"),
         (["--illuminance", "nan"], "illuminance_lux is nan"),
         (["--dark-offset", "0"], "dark_offset is 0.0"),
@@ -468,6 +478,23 @@ def test_ctrl_c_before_the_second_frame_leaves_nothing(here):
     with pytest.raises(InputError):
         run(plan, stopped=lambda: True)
     assert [path.name for path in here.iterdir()] == ["bar.mkv"]
+
+
+def test_a_second_ctrl_c_discards_everything(here):
+    """It raises KeyboardInterrupt, here while the second batch is reported."""
+    np.save("long.npy", bar(600))
+    outputs = (Output(path=Path("long.h5")), Output(path=Path("long.csv")))
+    plan = prepare(Conversion(source="long.npy", fps=FPS, outputs=outputs, preview=Path("film.gif")))
+    reports = []
+
+    def interrupt(progress):
+        reports.append(progress)
+        if len(reports) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(plan, progress=interrupt)
+    assert sorted(path.name for path in here.iterdir()) == ["bar.mkv", "long.npy"]
 
 
 # v2e's names, and a file of options

@@ -275,8 +275,9 @@ def test_events_do_not_depend_on_the_frame_rate() -> None:
     Bandwidth that depends on light, blind time, leak and mismatch are on, noise is off.
     """
     sensor = Sensor(
-        theta_on=0.15, theta_off=0.25, theta_sigma=0.03, cutoff_hz=500.0, cutoff_max_hz=1000.0, cutoff_sigma=0.3,
-        refractory_us=200.0, leak_hz=2.0, leak_light_share=0.5, leak_sigma=0.4,
+        theta_on=0.15, theta_off=0.25, theta_sigma=0.03, refractory_us=200.0,
+        cutoff_hz=500.0, cutoff_max_hz=1000.0, cutoff_sigma=0.3,
+        leak_hz=2.0, leak_light_share=0.5, leak_sigma=0.4,
     )  # fmt: skip
     times_us, light = walks(5, 600, 20, slopes_ln_s=(10.0, 3e3))
     once, *often = (show(sensor, *sampled(times_us, light, factor)) for factor in (1, 4, 16))
@@ -342,7 +343,7 @@ def test_no_pixel_fires_faster_than_its_blind_time_allows() -> None:
 
 
 def test_leak_comes_at_its_rate_from_the_first_second_on_and_never_as_a_burst() -> None:
-    """A clock of 1 / lambda in each pixel, with a phase of its own: first events are uniform in the first period.
+    """A clock of 1 / lambda in each pixel, with a phase of its own: first events are uniform in a period.
 
     Every window of k periods has k events from every pixel, give or take one.
     """
@@ -431,7 +432,7 @@ def test_intervals_of_shot_noise_are_exponential() -> None:
 
 
 def test_leak_and_shot_noise_together_have_the_rates_asked_for() -> None:
-    """ON: leak and its share of the noise; OFF: the rest. 10 000 events and more have less than 1 % scatter."""
+    """ON: leak and its share of the noise; OFF: the rest. 10 000 events and more scatter by less than 1 %."""
     sensor = Sensor(leak_hz=0.2, shot_noise_hz=0.2, cutoff_hz=300.0)
     recording = still(sensor, 60.0, fps=20, pixels=2048)
     later = recording.between(10_000_000, 60_000_000)
@@ -477,7 +478,7 @@ def test_hot_pixels_are_as_many_and_as_loud_as_asked_for() -> None:
 
 
 def test_thresholds_vary_from_pixel_to_pixel_and_stay_what_they_are() -> None:
-    """On a ramp of slope b the first event is at theta_i / b: mean theta, sd sigma; OFF has thresholds of its own.
+    """On a ramp of slope b the first event is at theta_i / b: mean theta, sd sigma, OFF independent of ON.
 
     The same pixel has the same threshold in a second recording with the same seed, another with another.
     """
@@ -590,3 +591,12 @@ def test_events_are_sorted_and_within_the_span_that_was_watched() -> None:
     assert (np.diff(recording.events["t"]) >= 0).all()
     assert recording.start_us <= recording.events["t"][0]
     assert recording.events["t"][-1] <= recording.stop_us
+
+
+def test_an_event_that_leaves_after_the_last_frame_belongs_to_the_recording() -> None:
+    """It fires at 952 us and the bus takes 100 us for it; the last frame is at 1000 us."""
+    step = np.array([0.2, 0.2 * math.exp(0.21)]).reshape(2, 1, 1)
+    slow_bus = IDEAL.with_(readout="row-arbiter", bus_mev_s=0.01)
+    recording = emulate(step, slow_bus, times_us=[0, 1000], dark_offset=1e-9)
+    assert recording.events["t"].tolist() == [round(1000 * 0.2 / 0.21) + 100]
+    assert recording.stop_us >= 1052

@@ -139,7 +139,7 @@ def _json(sensor: Sensor, found: Mapping[str, Measurement], seed: int, lux: floa
         "illuminance_lux": lux,
         "measurements": {name: measurement.to_dict() for name, measurement in found.items()},
     }
-    return json.dumps(record, indent=1, allow_nan=False) + "\n"
+    return json.dumps(record, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def _table(found: Mapping[str, Measurement]) -> Table:

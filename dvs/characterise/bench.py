@@ -40,7 +40,6 @@ def watch(
     """
     light_ln = np.asarray(light_ln, np.float64)
     times_us = np.asarray(times_s, np.float64) * 1e6
-
     dark = math.exp(_DARK_OFFSET_LN)
 
     def read() -> Iterator[tuple[float, Floats]]:

@@ -76,12 +76,12 @@ def bus_delay(sensor: Sensor, *, seed: int = 0, illuminance_lux: float = 1000.0)
         theory_us = alone_us + np.where(rate < capacity, np.minimum(waits_us, full_us), full_us)
         curves["delay"] = curve(rate, load.delay_us, theory=theory_us)
         for name, at in (("at 3 % load", 0), ("at 300 % load", -1)):
-            numbers[name] = Number(measured=load.delay_us[at], theory=theory_us[at], unit="us")
+            numbers[name] = Number(measured=load.delay_us[at], theory=theory_us[at], unit="µs")
     return Measurement(
         title="Bus delay",
         procedure=_PROCEDURE,
         x_label="events in (Mev/s)",
-        y_label="mean delay (us)",
+        y_label="mean delay (µs)",
         x_log=True,
         curves=curves,
         numbers=numbers,

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 _COLUMNS = 4
 _LINE_PT = 10.5
+# What Sensor.with_ writes down as a source.
+_SET_BY_USER = "set by the user"
+
 _VIOLET, _GREEN = "#8a5cc2", "#2f9e77"
 
 # Colour and marker of curves that have a name of their own; a series gets shades of the ink.
@@ -132,10 +135,18 @@ def _has_dots(panel: Measurement) -> bool:
 
 
 def _footer(sensor: Sensor, seed: int, illuminance_lux: float) -> str:
-    estimates = sum(source.estimate for source in sensor.sources.values())
     size = f"{sensor.width} x {sensor.height} pixels" if sensor.width and sensor.height else "any size"
-    return (
-        f"microsaccade {version('microsaccade')}  |  sensor {sensor.name}, {size}, {estimates} of "
-        f"{len(sensor.sources)} stated parameters are estimates  |  {illuminance_lux:g} lux where the light "
-        f"is not varied  |  seed {seed}"
-    )
+    estimates = sum(source.estimate for source in sensor.sources.values())
+    changed = [
+        f"{field} = {getattr(sensor, field)}"
+        for field, source in sensor.sources.items()
+        if source.source == _SET_BY_USER
+    ]
+    parts = [
+        f"microsaccade {version('microsaccade')}",
+        f"sensor {sensor.name}, {size}, {estimates} of {len(sensor.sources)} stated parameters are estimates",
+        f"{illuminance_lux:g} lux where the light is not varied",
+        f"seed {seed}",
+        f"set by the user: {', '.join(changed)}" if changed else "",
+    ]
+    return "  |  ".join(part for part in parts if part)

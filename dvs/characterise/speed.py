@@ -62,7 +62,7 @@ def latency(sensor: Sensor, *, lux: Sequence[float] = _LUX, seed: int = 0, pixel
         if levels:
             at = nearest(levels, sensor.reference_lux)
             numbers[f"{name} at {lux_text(levels[at])}"] = Number(
-                measured=found[at], theory=expected[at], error=errors[at], unit="us"
+                measured=found[at], theory=expected[at], error=errors[at], unit="µs"
             )
     instant = not _is_limited(sensor) and sensor.latency_us == 0
     return Measurement(
@@ -70,7 +70,7 @@ def latency(sensor: Sensor, *, lux: Sequence[float] = _LUX, seed: int = 0, pixel
         procedure="first event after a jump of three thresholds, median of pixels; "
         "readout latency and jitter included, no bus, no leak, no noise",
         x_label="illuminance (lux)",
-        y_label="latency (us)",
+        y_label="latency (µs)",
         x_log=True,
         y_log=True,
         curves=curves,
@@ -178,7 +178,7 @@ def refractory_ceiling(
         x_log=True,
         y_log=True,
         curves={"rate": curve(slopes, rates, theory=1 / (blind_s + theta / slopes))},
-        numbers={"shortest interval": Number(measured=shortest_us, theory=sensor.refractory_us, unit="us")},
+        numbers={"shortest interval": Number(measured=shortest_us, theory=sensor.refractory_us, unit="µs")},
         note="" if blind_s > 0 else "there is no blind time",
     )
 
@@ -223,6 +223,7 @@ def _gains(sensor: Sensor, lux: float, count: int, seed: int, pixels: int) -> tu
         # Each pixel has an amplitude of its own, evenly spread in the logarithm: the share that
         # fires is how far down the thresholds reach (Spearman 1908, Kaerber 1931).
         log_threshold[k] = math.log(highest) - step_ln * fired.sum()
+        # A pixel fires with the probability that its neighbours show; the rest is binomial.
         smooth = np.convolve(fired, np.ones(33) / 33, mode="same")
         variance[k] = step_ln**2 * (np.maximum(smooth * (1 - smooth), 0.0).sum() + 1 / 12)
     gains = np.exp(log_threshold[0] - log_threshold)
