@@ -27,7 +27,12 @@ from dvs.sensors import Sensor, load_sensor
 
 FPS = 100.0
 FULL_NOISE = Sensor(
-    name="EventCV's defaults", theta_sigma=0.03, cutoff_hz=200.0, leak_hz=1.0, shot_noise_hz=10.0, refractory_us=100.0
+    name="EventCV's defaults",
+    theta_sigma=0.03,
+    cutoff_hz=200.0,
+    leak_hz=1.0,
+    shot_noise_hz=10.0,
+    refractory_us=100.0,
 )
 
 
@@ -91,7 +96,9 @@ def write_video(path: Path, seconds: float, fps: int = 30) -> None:
         stream.width, stream.height, stream.pix_fmt = 1920, 1080, "yuv420p"
         for k in range(round(seconds * fps)):
             grey = np.roll(texture, k // 2, axis=1)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="gray").reformat(format="yuv420p")))
+            container.mux(
+                stream.encode(av.VideoFrame.from_ndarray(grey, format="gray").reformat(format="yuv420p"))
+            )
         container.mux(stream.encode())
 
 
@@ -125,7 +132,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--frames", type=int, default=32)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--minutes", type=float, default=1.0, help="length of the 1080p film; 0 leaves memory out")
+    parser.add_argument(
+        "--minutes", type=float, default=1.0, help="length of the 1080p film; 0 leaves memory out"
+    )
     options = parser.parse_args()
     speed = throughput(options.frames, options.repeats)
     ours = speed["microsaccade"]["mpix_s"]

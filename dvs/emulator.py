@@ -55,7 +55,9 @@ class Settings:
             if not (math.isfinite(value) and value > 0):
                 raise ParameterError(f"{name} is {value}, expected a finite number above 0")
         if not 0 <= self.still_before_s < math.inf:
-            raise ParameterError(f"still_before_s is {self.still_before_s}, expected a finite number, 0 or more")
+            raise ParameterError(
+                f"still_before_s is {self.still_before_s}, expected a finite number, 0 or more"
+            )
         if not (isinstance(self.seed, int | np.integer) and 0 <= self.seed < 2**63):
             raise ParameterError(f"seed is {self.seed!r}, expected a whole number from 0 to 2**63 - 1")
         if self.threads is not None and self.threads < 1:
@@ -78,6 +80,7 @@ class State:
 
     start_us: float
     t_us: float
+    until_us: float
     width: int
     height: int
     frames: int
@@ -119,6 +122,7 @@ def start(settings: Settings, encoding: Encoding, t_us: float, frame: NDArray) -
     state = State(
         start_us=float(t_us),
         t_us=float(t_us),
+        until_us=float(t_us),
         width=width,
         height=height,
         frames=1,
@@ -139,12 +143,13 @@ def start(settings: Settings, encoding: Encoding, t_us: float, frame: NDArray) -
         sensor.leak_sigma,
         sensor.shot_noise_sigma,
     )
-    louder = max(sensor.hot_pixel_hz, QUIET_HZ) / max(sensor.shot_noise_hz, QUIET_HZ)
+    hot_hz = max(sensor.hot_pixel_hz, QUIET_HZ)
+    hot_per_us = 1e-6 * hot_hz / (1 - 1e-6 * hot_hz * sensor.refractory_us)
 
     def settle(part: NDArray[np.int64]) -> None:
         pixel.start_tiles(
             part, light[0], table, state.wide, state.narrow, state.draws, _nominal(sensor), spreads,
-            settings.still_before_s * 1e6, (sensor.hot_pixel_fraction, louder), laws, laws_from, settings.seed,
+            settings.still_before_s * 1e6, (sensor.hot_pixel_fraction, hot_per_us), laws, laws_from, settings.seed,
         )  # fmt: skip
 
     with ThreadPoolExecutor(_threads(settings)) as pool:
@@ -191,7 +196,13 @@ def advance(
 def flush(settings: Settings, state: State) -> tuple[EventArray, State]:
     """Events still on the bus when the last frame is over."""
     events, state.bus = readout.transfer(
-        settings.sensor, state.bus, empty_events(), math.inf, width=state.width, height=state.height, seed=settings.seed
+        settings.sensor,
+        state.bus,
+        empty_events(),
+        math.inf,
+        width=state.width,
+        height=state.height,
+        seed=settings.seed,
     )
     return events, state
 
@@ -282,12 +293,13 @@ def provenance(frames: Frames, settings: Settings) -> dict[str, Any]:
 
 
 def _batch(events: EventArray, state: State, times: NDArray, pictures: NDArray) -> Batch:
-    until_us = state.t_us if events.size == 0 else max(state.t_us, float(events["t"][-1]))
+    # An event may leave the bus after the last frame.
+    state.until_us = max(state.until_us, state.t_us, float(events["t"][-1]) if events.size else -math.inf)
     return Batch(
         events=events,
         frames=state.frames,
         since_us=state.start_us,
-        until_us=until_us,
+        until_us=state.until_us,
         dropped=state.bus.dropped,
         times_us=times,
         pictures=pictures,

@@ -34,7 +34,7 @@ NO_LIMIT_PER_US = 1e6
 """Inverse time constant of an unlimited photoreceptor: it settles within a picosecond."""
 
 # Columns of the table of light laws.
-LAW_RATE, LAW_LEAK, LAW_ATTEMPTS, LAW_ON, LAW_OFF = range(5)
+LAW_RATE, LAW_LEAK, LAW_ATTEMPTS, LAW_ON, LAW_OFF, LAW_BOOST = range(6)
 LAW_STEPS_PER_LN = 16
 LAW_SPAN_LN = 24.0
 
@@ -52,14 +52,15 @@ def light_laws(
     1. leak rate, events/us: (1 - share) + share E / E_ref (Nozaki & Delbruck 2017, "Temperature
        and parasitic photocurrent effects in dynamic vision sensors");
     2. f0 of the shot noise, 1/us;
-    3. c of ON noise;  4. c of OFF noise.
+    3. c of ON noise;  4. c of OFF noise;
+    5. f0 of a pixel that fires at rest once a microsecond: a hot pixel's is in proportion.
 
     Requested rates are those of a still pixel with everything at work, see `_underlying`.
     """
     lowest = math.log(dark_offset) if dark_offset > 0 else math.log(1e-6)
     levels = lowest + np.arange(int(LAW_SPAN_LN * LAW_STEPS_PER_LN) + 1) / LAW_STEPS_PER_LN
     light = illuminance_lux * np.exp(levels) / sensor.reference_lux
-    table = np.empty((levels.size, 5))
+    table = np.empty((levels.size, 6))
 
     tau_us = np.full(levels.size, 1.0 / NO_LIMIT_PER_US)
     if math.isfinite(sensor.cutoff_hz):
@@ -88,6 +89,7 @@ def light_laws(
     drift_hz, gain = _underlying(sensor, leak_hz, on_hz, off_hz, table[:, LAW_ON], table[:, LAW_OFF])
     table[:, LAW_LEAK] = drift_hz * 1e-6
     table[:, LAW_ATTEMPTS] = gain * louder_hz * np.exp(c) * 1e-6
+    table[:, LAW_BOOST] = louder_hz * np.exp(c) / noise_hz
     return table, lowest
 
 
@@ -127,7 +129,9 @@ def _underlying(
         obtained_off_hz, obtained_hz = off_events / length_s, 1.0 / length_s
         # Where there is no OFF noise to compare with, the ON noise is left as it is.
         gain_step = np.where(off_hz > 0, off_hz / np.maximum(obtained_off_hz, 1e-300), 1.0)
-        noise_hz = np.where(off_hz > 0, obtained_off_hz * (on_hz + off_hz) / np.maximum(off_hz, 1e-300), on_hz * gain)
+        noise_hz = np.where(
+            off_hz > 0, obtained_off_hz * (on_hz + off_hz) / np.maximum(off_hz, 1e-300), on_hz * gain
+        )
         drift_step = leak_hz / np.maximum(obtained_hz - noise_hz, 1e-3 * leak_hz)
         if max(abs(gain_step - 1).max(), abs(drift_step - 1).max()) < 1e-4:
             break

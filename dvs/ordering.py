@@ -27,7 +27,13 @@ def order_intervals(intervals, tile_times, tile_addresses, tile_ends, width, bou
         first = ends[interval - 1] if interval > 0 else 0
         if ends[interval] > first:
             _order(
-                interval, tile_times, tile_addresses, tile_ends, width, bounds_us[interval], events[first : ends[interval]]
+                interval,
+                tile_times,
+                tile_addresses,
+                tile_ends,
+                width,
+                bounds_us[interval],
+                events[first : ends[interval]],
             )
 
 

@@ -26,32 +26,35 @@ from numba import njit, types
 from numba.extending import overload
 
 from dvs.draws import exponential, normal, uniform
-from dvs.noise import LAW_ATTEMPTS, LAW_LEAK, LAW_OFF, LAW_ON, LAW_RATE, LAW_STEPS_PER_LN
+from dvs.noise import LAW_ATTEMPTS, LAW_BOOST, LAW_LEAK, LAW_OFF, LAW_ON, LAW_RATE, LAW_STEPS_PER_LN
 
 TILE = 1056
 """Pixels worked through together: few enough for their state to stay in the second-level cache, and no power of two,
 which would send all fields of a pixel to the same few lines of a cache."""
 
 # A tile's state is two blocks of (field, TILE). Double precision carries the microsecond:
-PHOTORECEPTOR, MEMORY, LIGHT = (np.uint64(field * TILE) for field in range(3))
-WIDE_FIELDS = 3
+PHOTORECEPTOR, MEMORY, LIGHT, HOLD, FUSE = (np.uint64(field * TILE) for field in range(5))
+WIDE_FIELDS = 5
 # what it was at the start of the frame interval is kept in the worker's copy only.
-PHOTORECEPTOR_BEFORE, MEMORY_BEFORE, LIGHT_BEFORE = (np.uint64(field * TILE) for field in range(3, 6))
-WIDE_WORK_FIELDS = 6
+PHOTORECEPTOR_BEFORE, MEMORY_BEFORE, LIGHT_BEFORE = (np.uint64(field * TILE) for field in range(5, 8))
+WIDE_WORK_FIELDS = 8
 # Single precision describes the pixel. Thresholds are relative to the nominal ones, so that a
 # sensor without mismatch has exactly the thresholds that were asked for.
-THETA_ON, THETA_OFF, HOLD, FUSE = (np.uint64(field * TILE) for field in range(4))
-RATE, LEAK, ATTEMPTS, NOISE_ON, NOISE_OFF = (np.uint64(field * TILE) for field in range(4, 9))
-RATE_FACTOR, LEAK_FACTOR, NOISE_FACTOR = (np.uint64(field * TILE) for field in range(9, 12))
-NARROW_FIELDS = 12
+THETA_ON, THETA_OFF, RATE, LEAK, ATTEMPTS = (np.uint64(field * TILE) for field in range(5))
+NOISE_ON, NOISE_OFF, RATE_FACTOR, LEAK_FACTOR, NOISE_FACTOR = (
+    np.uint64(field * TILE) for field in range(5, 10)
+)
+NARROW_FIELDS = 10
 # Least distance of v - r to either threshold within the frame, ln units.
-NEAR_ON, NEAR_OFF = np.uint64(12 * TILE), np.uint64(13 * TILE)
-NARROW_WORK_FIELDS = 14
+NEAR_ON, NEAR_OFF = np.uint64(10 * TILE), np.uint64(11 * TILE)
+NARROW_WORK_FIELDS = 12
 
 # Lanes: the pixels of a tile in which something happens, side by side, in double precision.
 # Where a lane stands within the frame interval, and what holds until its next event:
 NOW, V, R, A, B, TH_ON, TH_OFF, FUEL = (np.uint64(field * TILE) for field in range(8))
-K, DRIFT, FIRE, C_ON, C_OFF, K_FACTOR, DRIFT_FACTOR, FIRE_FACTOR = (np.uint64(field * TILE) for field in range(8, 16))
+K, DRIFT, FIRE, C_ON, C_OFF, K_FACTOR, DRIFT_FACTOR, FIRE_FACTOR = (
+    np.uint64(field * TILE) for field in range(8, 16)
+)
 # The way ahead: v - r = X + SLOPE w + BEND (exp(-K w) - 1), to END after SPAN, the end of the frame;
 # HAZARD, the highest on that way, HAZARD_ON and HAZARD_OFF, those when the fuse ends; WAIT, until the next event.
 X, SLOPE, BEND, SPAN, END, NEAREST_ON, NEAREST_OFF = (np.uint64(field * TILE) for field in range(16, 23))
@@ -73,7 +76,8 @@ DRAW_LEAK_PHASE, DRAW_HOT = _FIXED + 10, _FIXED + 11
 LOWEST_THETA = 0.1
 """Lowest threshold that mismatch makes of a pixel, relative to the nominal one."""
 
-_PRECISION_US = 1e-3
+_PRECISION_US = 1e-6
+_PRECISION_LN = 1e-10
 _ROUNDING = np.float32(1e-6)
 _ONE, _ZERO = np.float32(1.0), np.float32(0.0)
 # Unsigned, like the fields: Numba asks of a signed index whether it counts from the end.
@@ -153,7 +157,7 @@ def _sweep(wide, narrow, theta_on, theta_off, dt):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _wake(narrow, awake, dt, noisy):
+def _wake(wide, narrow, awake, dt, noisy):
     """Say of each pixel whether it sleeps, is noisy or blind, or comes to a threshold; burn the fuses.
 
     A fuse burns at the highest hazard within the frame; it is long enough, or the pixel wakes.
@@ -162,14 +166,14 @@ def _wake(narrow, awake, dt, noisy):
     for i in range(_TILE):
         near_on, near_off = narrow[NEAR_ON + i], narrow[NEAR_OFF + i]
         reaches = (near_on < _ROUNDING) | (near_off < _ROUNDING)
-        disturbed = narrow[HOLD + i] > _ZERO
+        disturbed = wide[HOLD + i] > 0.0
         if noisy:
             near_on, near_off = max(near_on, _ZERO), max(near_off, _ZERO)
             hazard = _exp_minus_single(narrow[NOISE_ON + i] * near_on * near_on)
             hazard += _exp_minus_single(narrow[NOISE_OFF + i] * near_off * near_off)
             burnt = narrow[ATTEMPTS + i] * single_dt * hazard
-            disturbed |= burnt >= narrow[FUSE + i]
-            narrow[FUSE + i] -= _ZERO if reaches | disturbed else burnt
+            disturbed |= burnt >= wide[FUSE + i]
+            wide[FUSE + i] -= _ZERO if reaches | disturbed else burnt
         awake[i] = REACHING if reaches else (DISTURBED if disturbed else ASLEEP)
 
 
@@ -235,6 +239,14 @@ def _law(laws, column, place):
 
 
 @njit(cache=True, nogil=True, inline="always", error_model="numpy")
+def _attempts(laws, place, factor):
+    """The f0 of a pixel `factor` times as noisy as the law says; below 0 it is hot, its rate -factor at any light."""
+    return (
+        _law(laws, LAW_ATTEMPTS, place) * factor if factor >= 0.0 else -_law(laws, LAW_BOOST, place) * factor
+    )
+
+
+@njit(cache=True, nogil=True, inline="always", error_model="numpy")
 def _place(laws, lowest, light):
     return min(max((light - lowest) * LAW_STEPS_PER_LN, 0.0), laws.shape[0] - 1.0)
 
@@ -250,7 +262,7 @@ def _load_lane(j, i, wide, narrow, lanes, nominal_on, nominal_off, per_us):
     lanes[B + j] = (wide[LIGHT + i] - wide[LIGHT_BEFORE + i]) * per_us
     lanes[TH_ON + j] = theta_on
     lanes[TH_OFF + j] = narrow[THETA_OFF + i] * nominal_off
-    lanes[FUEL + j] = narrow[FUSE + i]
+    lanes[FUEL + j] = wide[FUSE + i]
     lanes[K + j] = narrow[RATE + i]
     lanes[DRIFT + j] = narrow[LEAK + i]
     lanes[FIRE + j] = narrow[ATTEMPTS + i]
@@ -266,8 +278,8 @@ def _store_lane(j, i, wide, narrow, lanes, dt):
     """Copy lane `j`, which has reached the end of the frame interval, back to pixel `i`."""
     wide[PHOTORECEPTOR + i] = lanes[V + j]
     wide[MEMORY + i] = lanes[R + j]
-    narrow[HOLD + i] = max(lanes[NOW + j] - dt, 0.0)
-    narrow[FUSE + i] = lanes[FUEL + j]
+    wide[HOLD + i] = max(lanes[NOW + j] - dt, 0.0)
+    wide[FUSE + i] = lanes[FUEL + j]
     narrow[RATE + i] = lanes[K + j]
     narrow[LEAK + i] = lanes[DRIFT + j]
     narrow[ATTEMPTS + i] = lanes[FIRE + j]
@@ -285,7 +297,7 @@ def _operate(lanes, count, kinds, laws, lowest, dt):
         lanes[DRIFT + j] = (
             _law(laws, LAW_LEAK, place) * lanes[DRIFT_FACTOR + j] if event else lanes[DRIFT + j]
         )
-        lanes[FIRE + j] = _law(laws, LAW_ATTEMPTS, place) * lanes[FIRE_FACTOR + j] if event else lanes[FIRE + j]
+        lanes[FIRE + j] = _attempts(laws, place, lanes[FIRE_FACTOR + j]) if event else lanes[FIRE + j]
         # The kernels measure distance in ln units, so c is that over the square of the threshold.
         c_on = _law(laws, LAW_ON, place) / lanes[TH_ON + j] ** 2
         c_off = _law(laws, LAW_OFF, place) / lanes[TH_OFF + j] ** 2
@@ -389,10 +401,12 @@ def _cross(lanes, count, kinds):
         step = 0.0
         for _ in range(3):
             decay = _exp_minus(k * w)
-            step = (x + slope * w + bend * (decay - 1.0) - level) / (slope - k * bend * decay)
+            speed = slope - k * bend * decay
+            step = (x + slope * w + bend * (decay - 1.0) - level) / speed
             w = min(max(w - step, 0.0), span)
-        # Newton's error is about k step^2 after its last step.
-        good = (abs(step) < _PRECISION_US) | (k * step * step < _PRECISION_US)
+        # After its last step Newton's error is about k step^2; what is left of it in level, the memory keeps.
+        left = k * step * step
+        good = (left < 1e-3) & (left * abs(speed) < _PRECISION_LN)
         near = (lanes[NEAREST_ON + j] <= 0.0) | (lanes[NEAREST_OFF + j] <= 0.0)
         solved = straight & (on | off) & good
         lanes[WAIT + j] = w if solved else span
@@ -524,7 +538,7 @@ def advance_tiles(
                 wide[LIGHT_BEFORE + i] = wide[LIGHT + i]
                 wide[LIGHT + i] = _light(picture[i], table)
             _sweep(wide, narrow, theta_on, theta_off, dt)
-            _wake(narrow, awake, dt, noisy)
+            _wake(wide, narrow, awake, dt, noisy)
             # Without branches: which pixels are awake cannot be predicted.
             count = np.uint64(0)
             reaching = count
@@ -537,7 +551,7 @@ def advance_tiles(
             blind = False
             for j in range(count):
                 i = lane_pixels[j]
-                hold[j] = narrow[HOLD + i]
+                hold[j] = wide[HOLD + i]
                 blind |= hold[j] > 0.0
                 _load_lane(j, i, wide, narrow, lanes, theta_on, theta_off, 1.0 / dt)
             if blind:
@@ -566,7 +580,7 @@ def start_tiles(tiles, frame, table, wide, narrow, draws, pixels, spreads, still
 
     Fixed pattern, drawn once from the seed. spreads: standard deviations of (theta_on, theta_off)
     relative to the nominal thresholds, of ln(bandwidth), of ln(leak rate), of ln(noise rate); the
-    last two keep the mean rate. hot: (share of hot pixels, how many times as noisy they are).
+    last two keep the mean rate. hot: (share of hot pixels, their rate while they see, 1/us).
     """
     for tile in tiles:
         w, n = wide[tile], narrow[tile]
@@ -575,24 +589,26 @@ def start_tiles(tiles, frame, table, wide, narrow, draws, pixels, spreads, still
         n[:] = 0.0
         for i in range(_TILE):
             n[THETA_ON + i] = n[THETA_OFF + i] = n[RATE + i] = 1.0
-            n[FUSE + i] = np.inf
+            w[FUSE + i] = np.inf
         for i in range(np.uint64(min(TILE, frame.size - tile * TILE))):
             pixel = tile * TILE + np.int64(i)
             n[THETA_ON + i] = max(1.0 + _spread(spreads[0], seed, pixel, DRAW_THETA_ON), LOWEST_THETA)
             n[THETA_OFF + i] = max(1.0 + _spread(spreads[1], seed, pixel, DRAW_THETA_OFF), LOWEST_THETA)
             n[RATE_FACTOR + i] = math.exp(_spread(spreads[2], seed, pixel, DRAW_CUTOFF))
             n[LEAK_FACTOR + i] = math.exp(_spread(spreads[3], seed, pixel, DRAW_LEAK) - 0.5 * spreads[3] ** 2)
-            n[NOISE_FACTOR + i] = math.exp(_spread(spreads[4], seed, pixel, DRAW_NOISE) - 0.5 * spreads[4] ** 2)
+            n[NOISE_FACTOR + i] = math.exp(
+                _spread(spreads[4], seed, pixel, DRAW_NOISE) - 0.5 * spreads[4] ** 2
+            )
             if uniform(seed, pixel, DRAW_HOT) < hot[0]:
-                n[NOISE_FACTOR + i] = hot[1]
-            n[FUSE + i] = exponential(seed, pixel, 0)
+                n[NOISE_FACTOR + i] = -hot[1]
+            w[FUSE + i] = exponential(seed, pixel, 0)
             draws[tile, i] = 1
             light = _light(frame[pixel], table)
             w[LIGHT + i] = w[PHOTORECEPTOR + i] = w[MEMORY + i] = light
             place = _place(laws, lowest, light)
             n[RATE + i] = _law(laws, LAW_RATE, place) * n[RATE_FACTOR + i]
             n[LEAK + i] = _law(laws, LAW_LEAK, place) * n[LEAK_FACTOR + i] * n[THETA_ON + i] * pixels[0]
-            n[ATTEMPTS + i] = _law(laws, LAW_ATTEMPTS, place) * n[NOISE_FACTOR + i]
+            n[ATTEMPTS + i] = _attempts(laws, place, n[NOISE_FACTOR + i])
             n[NOISE_ON + i] = _law(laws, LAW_ON, place) / (n[THETA_ON + i] * pixels[0]) ** 2
             n[NOISE_OFF + i] = _law(laws, LAW_OFF, place) / (n[THETA_OFF + i] * pixels[1]) ** 2
             # The last event was at any time since the scene became still; a whole cycle of the leak at most.

@@ -75,7 +75,11 @@ def transfer(
         sensor.bus_queue_us, bus.free_us, bus.row, horizon_us, output, waiting,
     )  # fmt: skip
     after = Bus(
-        delayed=delayed, waiting=waiting[:left].copy(), free_us=free_us, row=row, dropped=bus.dropped + dropped
+        delayed=delayed,
+        waiting=waiting[:left].copy(),
+        free_us=free_us,
+        row=row,
+        dropped=bus.dropped + dropped,
     )
     return output[:sent], after
 
