@@ -23,9 +23,7 @@ def cost(values: NDArray[np.float64], traffic: Traffic, sensor: Sensor) -> float
     """What the fit minimises, from ln(theta_on, theta_off)."""
     theta_on, theta_off = np.exp(values)
     agreement = compare(traffic, sensor.with_(theta_on=theta_on, theta_off=theta_off), half=FIRST_HALF)
-    return (
-        2 * (1 - agreement.signed_r) + 2 * (1 - agreement.count_r) + 0.2 * abs(np.log(agreement.count_ratio))
-    )
+    return 2 * (1 - agreement.signed_r) + 2 * (1 - agreement.count_r) + 0.2 * abs(np.log(agreement.count_ratio))
 
 
 def main(path: Path) -> None:

@@ -96,9 +96,7 @@ def write_video(path: Path, seconds: float, fps: int = 30) -> None:
         stream.width, stream.height, stream.pix_fmt = 1920, 1080, "yuv420p"
         for k in range(round(seconds * fps)):
             grey = np.roll(texture, k // 2, axis=1)
-            container.mux(
-                stream.encode(av.VideoFrame.from_ndarray(grey, format="gray").reformat(format="yuv420p"))
-            )
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(grey, format="gray").reformat(format="yuv420p")))
         container.mux(stream.encode())
 
 
@@ -132,9 +130,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--frames", type=int, default=32)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument(
-        "--minutes", type=float, default=1.0, help="length of the 1080p film; 0 leaves memory out"
-    )
+    parser.add_argument("--minutes", type=float, default=1.0, help="length of the 1080p film; 0 leaves memory out")
     options = parser.parse_args()
     speed = throughput(options.frames, options.repeats)
     ours = speed["microsaccade"]["mpix_s"]

@@ -90,15 +90,11 @@ def frame_rate_invariance_us(seed: int = 0, pixels: int = 400, knots: int = 20) 
     rng = np.random.default_rng(seed)
     times_us = np.arange(knots) * 40_000.0
     path = random_walk(rng, knots, pixels)
-    sensor = Sensor(
-        theta_sigma=0.02, cutoff_hz=300.0, cutoff_max_hz=1000.0, cutoff_sigma=0.2, refractory_us=500.0
-    )
+    sensor = Sensor(theta_sigma=0.02, cutoff_hz=300.0, cutoff_max_hz=1000.0, cutoff_sigma=0.2, refractory_us=500.0)
     recordings = []
     for factor in (1, 4, 16):
         fine_us = np.linspace(times_us[0], times_us[-1], (knots - 1) * factor + 1)
-        fine = np.stack([np.interp(fine_us, times_us, path[:, 0, k]) for k in range(pixels)], axis=-1)[
-            :, None
-        ]
+        fine = np.stack([np.interp(fine_us, times_us, path[:, 0, k]) for k in range(pixels)], axis=-1)[:, None]
         events = emulate(log_linear_frames(fine, fine_us), sensor, dark_offset=1e-12, seed=seed).events
         recordings.append(events[np.lexsort((events["t"], events["x"]))])
     reference = recordings[0]
@@ -134,9 +130,7 @@ def noise_rate_max_error(seed: int = 0, events: float = 4e4) -> float:
         for fps in (10, 100, 1000):
             side = 1000 if rate_hz < 1 else 200
             seconds = max(events / (rate_hz * side * side), 3 / fps)
-            sensor = Sensor(
-                shot_noise_hz=rate_hz, shot_noise_max_hz=1e3, cutoff_hz=300.0, refractory_us=100.0
-            )
+            sensor = Sensor(shot_noise_hz=rate_hz, shot_noise_max_hz=1e3, cutoff_hz=300.0, refractory_us=100.0)
             count = math.ceil(seconds * fps) + 1
             picture = np.full((side, side), 128, np.uint8)
             still = frames_from_array((picture for _ in range(count)), fps=fps)

@@ -12,8 +12,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 _HOMES = {
+    "dvs.conversion": ("Conversion", "Output", "convert"),
     "dvs.emulator": ("Batch", "Settings", "State", "advance", "emulate", "flush", "start", "stream"),
-    "dvs.errors": ("FormatError", "InputError", "MicrosaccadeError", "MissingExtraError", "OutputError", "ParameterError"),
+    "dvs.errors": (
+        "FormatError", "InputError", "MicrosaccadeError", "MissingExtraError", "OutputError", "ParameterError",
+    ),
     "dvs.events": ("EVENT_DTYPE", "Recording", "check_events", "empty_events", "make_events"),
     "dvs.files": ("open_writer", "read", "write"),
     "dvs.frames": ("Frames", "frames_from_array"),
@@ -27,6 +30,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = sorted(_HOME_OF)
 
 if TYPE_CHECKING:
+    from dvs.conversion import Conversion, Output, convert
     from dvs.emulator import Batch, Settings, State, advance, emulate, flush, start, stream
     from dvs.errors import (
         FormatError,

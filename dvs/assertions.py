@@ -29,8 +29,7 @@ def assert_on_share(events: Recording | EventArray, expected: float, atol: float
     share = statistics.on_share(recording)
     if len(recording) == 0 or abs(share - expected) > atol:
         raise AssertionError(
-            f"share of ON events is {share:.4g}, expected {expected:.4g} within {atol:.3g}: "
-            f"{_described(recording)}"
+            f"share of ON events is {share:.4g}, expected {expected:.4g} within {atol:.3g}: {_described(recording)}"
         )
 
 
@@ -93,9 +92,7 @@ def assert_intervals_exponential(events: Recording | EventArray, p_value: float 
         )
 
 
-def assert_no_hot_pixels(
-    events: Recording | EventArray, false_alarms: float = 0.01, ratio: float = 5.0
-) -> None:
+def assert_no_hot_pixels(events: Recording | EventArray, false_alarms: float = 0.01, ratio: float = 5.0) -> None:
     """No pixel fires far beyond its neighbours, by the rule of `dvs.statistics.hot_pixels`."""
     __tracebackhide__ = True
     recording = _recording(events)

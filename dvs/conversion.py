@@ -165,9 +165,7 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON values."""
-        derived = {
-            name: getattr(self, name) for name in ("rate_hz", "rate_per_pixel_hz", "on_share", "speed")
-        }
+        derived = {name: getattr(self, name) for name in ("rate_hz", "rate_per_pixel_hz", "on_share", "speed")}
         files = [{"path": str(path), "bytes": path.stat().st_size} for path in self.files]
         return {**asdict(self), **derived, "files": files}
 
@@ -381,9 +379,7 @@ def run(
 
 
 def _writer(conversion: Conversion, output: Output, frames: Frames) -> AbstractContextManager[Writer]:
-    return open_writer(
-        output.path, frames.width, frames.height, format=output.format, overwrite=conversion.overwrite
-    )
+    return open_writer(output.path, frames.width, frames.height, format=output.format, overwrite=conversion.overwrite)
 
 
 def _preview(conversion: Conversion, frames: Frames) -> AbstractContextManager[Preview | None]:

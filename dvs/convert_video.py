@@ -103,9 +103,7 @@ class _Size(click.ParamType):
 
     name = "WxH"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int] | str:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int] | str:
         """The size, or a complaint."""
         if value == "native":
             return value
@@ -120,15 +118,11 @@ class _Margins(click.ParamType):
 
     name = "L,R,T,B"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, ...]:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
         """The margins, or a complaint."""
         numbers = re.split(r"\s*,\s*", value.strip("()[] "))
         if len(numbers) != 4 or not all(number.isdecimal() for number in numbers):
-            self.fail(
-                f"{value!r} are not four margins; write 100,100,0,0 (left, right, top, bottom)", param, ctx
-            )
+            self.fail(f"{value!r} are not four margins; write 100,100,0,0 (left, right, top, bottom)", param, ctx)
         return tuple(map(int, numbers))
 
 

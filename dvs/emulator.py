@@ -39,7 +39,8 @@ class Settings:
     illuminance_lux: illuminance at which white is seen; a sensor's bandwidth, leak and noise
     depend on it. dark_offset: added to luminance (white = 1) before the logarithm; a property of the
     input, see `dvs.luminance`. still_before_s: for how long the scene had been still before the first frame:
-    what the leak has built up by then is each pixel's random phase. threads: None for one on each core; the result does not depend on it.
+    what the leak has built up by then is each pixel's random phase. threads: None for one on each core;
+    the result does not depend on it.
     """
 
     sensor: Sensor
@@ -55,9 +56,7 @@ class Settings:
             if not (math.isfinite(value) and value > 0):
                 raise ParameterError(f"{name} is {value}, expected a finite number above 0")
         if not 0 <= self.still_before_s < math.inf:
-            raise ParameterError(
-                f"still_before_s is {self.still_before_s}, expected a finite number, 0 or more"
-            )
+            raise ParameterError(f"still_before_s is {self.still_before_s}, expected a finite number, 0 or more")
         if not (isinstance(self.seed, int | np.integer) and 0 <= self.seed < 2**63):
             raise ParameterError(f"seed is {self.seed!r}, expected a whole number from 0 to 2**63 - 1")
         if self.threads is not None and self.threads < 1:

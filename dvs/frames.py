@@ -106,9 +106,7 @@ def frames_from_array(
     times = None if times_us is None else check_times(times_us, name)
 
     if not isinstance(stack, Iterable):
-        raise InputError(
-            f"{name} is a {type(stack).__name__}, expected an array (T, H, W) or pictures to iterate"
-        )
+        raise InputError(f"{name} is a {type(stack).__name__}, expected an array (T, H, W) or pictures to iterate")
     total = len(stack) if isinstance(stack, Sized) else None
     first, start = _opened(stack, name)
     if first is None:
@@ -123,23 +121,17 @@ def frames_from_array(
         for number, picture in enumerate(start()):
             label = f"frame {number} of {name}"
             if times is not None and number >= times.size:
-                raise InputError(
-                    f"{label} has no time: only {times.size} were given; give one for each frame"
-                )
+                raise InputError(f"{label} has no time: only {times.size} were given; give one for each frame")
             picture = _checked_picture(picture, label)
             if picture.shape != first.shape:
-                raise InputError(
-                    f"{label} has shape {picture.shape}, frame 0 has {first.shape}; use one size"
-                )
+                raise InputError(f"{label} has shape {picture.shape}, frame 0 has {first.shape}; use one size")
             if colour:
                 check_values(picture, label)
                 picture = to_grey(picture, codes)
             yield (number * 1e6 / fps if times is None else times[number]), picture
 
     height, width = first.shape[:2]
-    return Frames(
-        width=width, height=height, encoding=LINEAR if colour else codes, read=read, count=total, name=name
-    )
+    return Frames(width=width, height=height, encoding=LINEAR if colour else codes, read=read, count=total, name=name)
 
 
 def check_positive(name: str, value: float) -> None:
@@ -213,7 +205,6 @@ def _checked_picture(picture: ArrayLike, label: str) -> NDArray:
         raise InputError(f"{label} has shape {picture.shape}, expected (H, W), or (H, W, 3 or 4) for colour")
     if picture.dtype.newbyteorder("=") not in (np.uint8, np.uint16, np.float32, np.float64):
         raise InputError(
-            f"{label} has dtype {picture.dtype}, expected uint8, uint16, float32 or float64; "
-            "convert it with astype"
+            f"{label} has dtype {picture.dtype}, expected uint8, uint16, float32 or float64; convert it with astype"
         )
     return picture.astype(picture.dtype.newbyteorder("="), copy=False)

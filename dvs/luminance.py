@@ -121,9 +121,7 @@ def log_luminance_table(encoding: Encoding, bits: int, dark_offset: float = DARK
     Raises ParameterError unless dark_offset is above 0.
     """
     if not 0 < dark_offset < inf:
-        raise ParameterError(
-            f"dark_offset is {dark_offset}, expected a luminance above 0, such as {DARK_OFFSET}"
-        )
+        raise ParameterError(f"dark_offset is {dark_offset}, expected a luminance above 0, such as {DARK_OFFSET}")
     return np.log(luminance_table(encoding, bits) + dark_offset)
 
 

@@ -27,9 +27,7 @@ def refuse_existing(target: Path, overwrite: bool) -> None:
     if os.path.lexists(target) and not target.is_file():
         raise OutputError(f"{target} exists and is not a regular file; choose another name")
     if os.path.lexists(target) and not overwrite:
-        raise OutputError(
-            f"{target} exists; choose another name, or overwrite it (overwrite=True, --overwrite)"
-        )
+        raise OutputError(f"{target} exists; choose another name, or overwrite it (overwrite=True, --overwrite)")
 
 
 @contextmanager
@@ -69,6 +67,4 @@ def clear_errors(target: Path) -> Iterator[None]:
         raise
     except OSError as error:
         reason = error.strerror or " ".join(str(error).split())
-        raise OutputError(
-            f"{target} cannot be written: {reason}; free some space, or choose another folder"
-        ) from error
+        raise OutputError(f"{target} cannot be written: {reason}; free some space, or choose another folder") from error

@@ -39,9 +39,7 @@ LAW_STEPS_PER_LN = 16
 LAW_SPAN_LN = 24.0
 
 
-def light_laws(
-    sensor: Sensor, illuminance_lux: float, dark_offset: float
-) -> tuple[NDArray[np.float64], float]:
+def light_laws(sensor: Sensor, illuminance_lux: float, dark_offset: float) -> tuple[NDArray[np.float64], float]:
     """What a pixel does at each level of light, tabulated over log luminance.
 
     Returns (table, lowest): row i holds, at L = lowest + i / LAW_STEPS_PER_LN (ln of luminance
@@ -129,9 +127,7 @@ def _underlying(
         obtained_off_hz, obtained_hz = off_events / length_s, 1.0 / length_s
         # Where there is no OFF noise to compare with, the ON noise is left as it is.
         gain_step = np.where(off_hz > 0, off_hz / np.maximum(obtained_off_hz, 1e-300), 1.0)
-        noise_hz = np.where(
-            off_hz > 0, obtained_off_hz * (on_hz + off_hz) / np.maximum(off_hz, 1e-300), on_hz * gain
-        )
+        noise_hz = np.where(off_hz > 0, obtained_off_hz * (on_hz + off_hz) / np.maximum(off_hz, 1e-300), on_hz * gain)
         drift_step = leak_hz / np.maximum(obtained_hz - noise_hz, 1e-3 * leak_hz)
         if max(abs(gain_step - 1).max(), abs(drift_step - 1).max()) < 1e-4:
             break

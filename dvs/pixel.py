@@ -41,9 +41,7 @@ WIDE_WORK_FIELDS = 8
 # Single precision describes the pixel. Thresholds are relative to the nominal ones, so that a
 # sensor without mismatch has exactly the thresholds that were asked for.
 THETA_ON, THETA_OFF, RATE, LEAK, ATTEMPTS = (np.uint64(field * TILE) for field in range(5))
-NOISE_ON, NOISE_OFF, RATE_FACTOR, LEAK_FACTOR, NOISE_FACTOR = (
-    np.uint64(field * TILE) for field in range(5, 10)
-)
+NOISE_ON, NOISE_OFF, RATE_FACTOR, LEAK_FACTOR, NOISE_FACTOR = (np.uint64(field * TILE) for field in range(5, 10))
 NARROW_FIELDS = 10
 # Least distance of v - r to either threshold within the frame, ln units.
 NEAR_ON, NEAR_OFF = np.uint64(10 * TILE), np.uint64(11 * TILE)
@@ -52,9 +50,7 @@ NARROW_WORK_FIELDS = 12
 # Lanes: the pixels of a tile in which something happens, side by side, in double precision.
 # Where a lane stands within the frame interval, and what holds until its next event:
 NOW, V, R, A, B, TH_ON, TH_OFF, FUEL = (np.uint64(field * TILE) for field in range(8))
-K, DRIFT, FIRE, C_ON, C_OFF, K_FACTOR, DRIFT_FACTOR, FIRE_FACTOR = (
-    np.uint64(field * TILE) for field in range(8, 16)
-)
+K, DRIFT, FIRE, C_ON, C_OFF, K_FACTOR, DRIFT_FACTOR, FIRE_FACTOR = (np.uint64(field * TILE) for field in range(8, 16))
 # The way ahead: v - r = X + SLOPE w + BEND (exp(-K w) - 1), to END after SPAN, the end of the frame;
 # HAZARD, the highest on that way, HAZARD_ON and HAZARD_OFF, those when the fuse ends; WAIT, until the next event.
 X, SLOPE, BEND, SPAN, END, NEAREST_ON, NEAREST_OFF = (np.uint64(field * TILE) for field in range(16, 23))
@@ -241,9 +237,7 @@ def _law(laws, column, place):
 @njit(cache=True, nogil=True, inline="always", error_model="numpy")
 def _attempts(laws, place, factor):
     """The f0 of a pixel `factor` times as noisy as the law says; below 0 it is hot, its rate -factor at any light."""
-    return (
-        _law(laws, LAW_ATTEMPTS, place) * factor if factor >= 0.0 else -_law(laws, LAW_BOOST, place) * factor
-    )
+    return _law(laws, LAW_ATTEMPTS, place) * factor if factor >= 0.0 else -_law(laws, LAW_BOOST, place) * factor
 
 
 @njit(cache=True, nogil=True, inline="always", error_model="numpy")
@@ -294,9 +288,7 @@ def _operate(lanes, count, kinds, laws, lowest, dt):
         place = _place(laws, lowest, lanes[A + j] + lanes[B + j] * lanes[NOW + j])
         event = (kinds[j] != NO_EVENT) & (lanes[NOW + j] < dt)
         lanes[K + j] = _law(laws, LAW_RATE, place) * lanes[K_FACTOR + j] if event else lanes[K + j]
-        lanes[DRIFT + j] = (
-            _law(laws, LAW_LEAK, place) * lanes[DRIFT_FACTOR + j] if event else lanes[DRIFT + j]
-        )
+        lanes[DRIFT + j] = _law(laws, LAW_LEAK, place) * lanes[DRIFT_FACTOR + j] if event else lanes[DRIFT + j]
         lanes[FIRE + j] = _attempts(laws, place, lanes[FIRE_FACTOR + j]) if event else lanes[FIRE + j]
         # The kernels measure distance in ln units, so c is that over the square of the threshold.
         c_on = _law(laws, LAW_ON, place) / lanes[TH_ON + j] ** 2
@@ -596,9 +588,7 @@ def start_tiles(tiles, frame, table, wide, narrow, draws, pixels, spreads, still
             n[THETA_OFF + i] = max(1.0 + _spread(spreads[1], seed, pixel, DRAW_THETA_OFF), LOWEST_THETA)
             n[RATE_FACTOR + i] = math.exp(_spread(spreads[2], seed, pixel, DRAW_CUTOFF))
             n[LEAK_FACTOR + i] = math.exp(_spread(spreads[3], seed, pixel, DRAW_LEAK) - 0.5 * spreads[3] ** 2)
-            n[NOISE_FACTOR + i] = math.exp(
-                _spread(spreads[4], seed, pixel, DRAW_NOISE) - 0.5 * spreads[4] ** 2
-            )
+            n[NOISE_FACTOR + i] = math.exp(_spread(spreads[4], seed, pixel, DRAW_NOISE) - 0.5 * spreads[4] ** 2)
             if uniform(seed, pixel, DRAW_HOT) < hot[0]:
                 n[NOISE_FACTOR + i] = -hot[1]
             w[FUSE + i] = exponential(seed, pixel, 0)

@@ -184,9 +184,7 @@ class _Film:
         with ExitStack() as stack:
             temporary = stack.enter_context(new_file(target, overwrite=overwrite))
             self._container = stack.enter_context(av.open(str(temporary), "w", format=kind[1:]))
-            codec, options = (
-                ("gif", {}) if kind == ".gif" else ("libx264", {"crf": "18", "preset": "veryfast"})
-            )
+            codec, options = ("gif", {}) if kind == ".gif" else ("libx264", {"crf": "18", "preset": "veryfast"})
             rate = Fraction(fps).limit_denominator(10_000)
             self._stream = self._container.add_stream(codec, rate=rate, options=options)
             self._stream.height, self._stream.width = shape

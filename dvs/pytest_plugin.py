@@ -130,8 +130,7 @@ class EventStatistics:
             )
         stored = json.loads(path.read_text(encoding="utf-8"))
         rows = [
-            (field, stored.get(field), found.get(field), tolerance.get(field, 0.0))
-            for field in {**found, **stored}
+            (field, stored.get(field), found.get(field), tolerance.get(field, 0.0)) for field in {**found, **stored}
         ]
         wrong = [row for row in rows if not _close(*row[1:])]
         if wrong:
@@ -153,9 +152,7 @@ def _table(rows: list[tuple[str, float | None, float | None, float]]) -> str:
         difference = f"{100 * (got / stored - 1):+.3g} %" if stored and got is not None else "-"
         lines.append((field, _number(stored), _number(got), difference, f"{100 * rtol:g} %"))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join([name.ljust(widths[0]), *map(str.rjust, cells, widths[1:])]) for name, *cells in lines
-    )
+    return "\n".join("  ".join([name.ljust(widths[0]), *map(str.rjust, cells, widths[1:])]) for name, *cells in lines)
 
 
 def _number(value: float | None) -> str:

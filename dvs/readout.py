@@ -88,9 +88,7 @@ def _delayed(sensor: Sensor, events: EventArray, seed: int) -> EventArray:
     if sensor.latency_us == 0 and sensor.jitter_us == 0:
         return events
     delayed = events.copy()
-    delayed["t"] += _delays_us(
-        events["x"], events["y"], events["t"], sensor.latency_us, sensor.jitter_us, seed
-    )
+    delayed["t"] += _delays_us(events["x"], events["y"], events["t"], sensor.latency_us, sensor.jitter_us, seed)
     return delayed
 
 

@@ -87,9 +87,7 @@ def time_surface(
 def shade(values: NDArray[np.floating], palette: str | Palette = "dark") -> Picture:
     """Numbers in [-1, 1] (H, W) as a picture: 0 is background, 1 is ON and -1 is OFF in full."""
     colours = find_palette(palette)
-    background, on, off = (
-        np.array(colour, np.float32) for colour in (colours.background, colours.on, colours.off)
-    )
+    background, on, off = (np.array(colour, np.float32) for colour in (colours.background, colours.on, colours.off))
     strength = np.clip(np.abs(values), 0, 1)[..., None]
     full = np.where(values[..., None] > 0, on, off)
     return np.round(background + strength * (full - background)).astype(np.uint8)
@@ -138,9 +136,7 @@ def make_shutter(start_us: int, fps: float, slowdown: float, exposure_us: float 
             raise ParameterError(f"{name} = {value}; give a number above 0")
     period_us = 1e6 / (fps * slowdown)
     if period_us < 1:
-        raise ParameterError(
-            f"{fps * slowdown:g} pictures a second are closer than 1 us; lower fps or slowdown"
-        )
+        raise ParameterError(f"{fps * slowdown:g} pictures a second are closer than 1 us; lower fps or slowdown")
     return Shutter(start_us=start_us, period_us=period_us, exposure_us=exposure_us or period_us)
 
 

@@ -109,10 +109,7 @@ def _tiles(numbers: Summary, sensor: Sensor | None, provenance: Mapping[str, Any
     ]
     if "seed" in provenance:
         tiles.append(("Seed", escape(str(provenance["seed"])), "of all that is drawn by chance"))
-    cells = (
-        f'<div><dt>{label}</dt><dd>{value}</dd><dd class="note">{note}</dd></div>'
-        for label, value, note in tiles
-    )
+    cells = (f'<div><dt>{label}</dt><dd>{value}</dd><dd class="note">{note}</dd></div>' for label, value, note in tiles)
     return f'<dl class="tiles">{"".join(cells)}</dl>'
 
 
@@ -191,8 +188,7 @@ def _hot_list(seen: Accumulator, hot: NDArray[np.bool_]) -> str:
         return ""
     counts = count_map(seen)
     listed = "".join(
-        f"<li>({x}, {y}): {with_prefix(counts[y, x] / seen.duration_s, 'Hz')}</li>"
-        for y, x in _loudest(seen, hot)
+        f"<li>({x}, {y}): {with_prefix(counts[y, x] / seen.duration_s, 'Hz')}</li>" for y, x in _loudest(seen, hot)
     )
     note = "Pixels that fire far more than the 24 around them, at (x, y), the loudest first."
     return _figure(f'<ul class="columns">{listed}</ul>', note, f"Hot pixels: {hot.sum()}", wide=True)
@@ -275,8 +271,7 @@ def _table(rows: Sequence[tuple[str, ...]], kind: str = "") -> str:
     """A table of HTML cells; the first row and the first column are headings."""
     head = "".join(f"<th>{cell}</th>" for cell in rows[0])
     body = "".join(
-        f"<tr><th>{name}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
-        for name, *cells in rows[1:]
+        f"<tr><th>{name}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>" for name, *cells in rows[1:]
     )
     return f'<table class="{kind}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 

@@ -101,9 +101,7 @@ def flicker(
     _check(frequency_hz=frequency_hz, luminance=luminance)
     if shape not in ("sine", "square"):
         raise ParameterError(f"shape is {shape!r}, expected 'sine' or 'square'")
-    jumps_s = (
-        np.arange(1, np.ceil(2 * frequency_hz * duration_s)) / (2 * frequency_hz) if shape == "square" else []
-    )
+    jumps_s = np.arange(1, np.ceil(2 * frequency_hz * duration_s)) / (2 * frequency_hz) if shape == "square" else []
 
     def picture(t_s: float) -> Floats:
         if shape == "sine":
@@ -136,9 +134,7 @@ def grating(
     along_px = _along(direction_deg, width, height)
 
     def picture(t_s: float) -> Floats:
-        return luminance * np.exp(
-            amplitude_ln * np.sin(2 * pi / wavelength_px * (along_px - speed_px_s * t_s))
-        )
+        return luminance * np.exp(amplitude_ln * np.sin(2 * pi / wavelength_px * (along_px - speed_px_s * t_s)))
 
     return _frames(picture, width, height, fps, duration_s, "grating")
 
@@ -366,9 +362,7 @@ def _frames(
     beside = np.searchsorted(jumps_s - JUMP_S / 2, times_s) > np.searchsorted(jumps_s + 1.5 * JUMP_S, times_s)
     times_s = np.sort(np.concatenate([times_s[~beside], jumps_s, jumps_s + JUMP_S]))
     if times_s.size < 2:
-        raise ParameterError(
-            f"{duration_s:g} s at {fps:g} frames/s is one frame; give a longer duration_s or more fps"
-        )
+        raise ParameterError(f"{duration_s:g} s at {fps:g} frames/s is one frame; give a longer duration_s or more fps")
 
     def read() -> TimedFrames:
         for t_s in times_s:
@@ -381,9 +375,7 @@ def _check(*, zero: bool = False, **values: float) -> None:
     """ParameterError unless all are finite and above 0 (or, with `zero`, at least 0)."""
     for name, value in values.items():
         if not (0 < value < inf or (zero and value == 0)):
-            raise ParameterError(
-                f"{name} is {value}, expected a finite number {'of at least' if zero else 'above'} 0"
-            )
+            raise ParameterError(f"{name} is {value}, expected a finite number {'of at least' if zero else 'above'} 0")
 
 
 def _along(direction_deg: float, width: int, height: int) -> Floats:
@@ -446,7 +438,6 @@ def _resampled(light: Floats, x_px: float, y_px: float) -> Floats:
         index = np.arange(light.shape[axis]) + whole
         last = light.shape[axis] - 1
         light = sum(
-            weight / 6 * light.take(np.clip(index + tap, 0, last), axis)
-            for tap, weight in enumerate(weights, -1)
+            weight / 6 * light.take(np.clip(index + tap, 0, last), axis) for tap, weight in enumerate(weights, -1)
         )
     return light

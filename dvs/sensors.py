@@ -52,26 +52,16 @@ class Sensor:
 
     # Change amplifier: one event a threshold, in ln units of luminance. The fixed pattern of
     # thresholds has the standard deviation theta_sigma, ON and OFF drawn independently.
-    theta_on: float = _quantity(
-        0.2, "ln", 0.001, 5.0, "a contrast c is a threshold of ln(1 + c), usually 0.1 to 0.5"
-    )
-    theta_off: float = _quantity(
-        0.2, "ln", 0.001, 5.0, "a contrast c is a threshold of ln(1 + c), usually 0.1 to 0.5"
-    )
+    theta_on: float = _quantity(0.2, "ln", 0.001, 5.0, "a contrast c is a threshold of ln(1 + c), usually 0.1 to 0.5")
+    theta_off: float = _quantity(0.2, "ln", 0.001, 5.0, "a contrast c is a threshold of ln(1 + c), usually 0.1 to 0.5")
     theta_sigma: float = _quantity(0.0, "ln", 0.0, 1.0, "usually 0.02 to 0.05")
 
     # Photoreceptor: a first-order low-pass whose time constant falls with the light E,
     # tau = (reference / E)^exponent / (2 pi cutoff) + 1 / (2 pi cutoff_max).
     cutoff_hz: float = _quantity(math.inf, "Hz", 0.01, math.inf, "give the -3 dB bandwidth; inf is no limit")
-    cutoff_max_hz: float = _quantity(
-        math.inf, "Hz", 0.01, math.inf, "give what the buffer passes; inf is no limit"
-    )
-    cutoff_light_exponent: float = _quantity(
-        1.0, "", 0.0, 4.0, "1 is bandwidth proportional to light, 0 constant"
-    )
-    cutoff_sigma: float = _quantity(
-        0.0, "", 0.0, 2.0, "the sd of ln(bandwidth) over pixels, usually 0.1 to 0.3"
-    )
+    cutoff_max_hz: float = _quantity(math.inf, "Hz", 0.01, math.inf, "give what the buffer passes; inf is no limit")
+    cutoff_light_exponent: float = _quantity(1.0, "", 0.0, 4.0, "1 is bandwidth proportional to light, 0 constant")
+    cutoff_sigma: float = _quantity(0.0, "", 0.0, 2.0, "the sd of ln(bandwidth) over pixels, usually 0.1 to 0.3")
 
     # Blind time after an event.
     refractory_us: float = _quantity(0.0, "us", 0.0, 1e6, "usually 10 to 1000")
@@ -79,16 +69,12 @@ class Sensor:
     # ON events of a still pixel at the reference light; a share of them is proportional to light.
     leak_hz: float = _quantity(0.0, "Hz", 0.0, 1e4, "usually 0.01 to 0.5")
     leak_light_share: float = _quantity(0.0, "", 0.0, 1.0, "give a fraction")
-    leak_sigma: float = _quantity(
-        0.0, "", 0.0, 3.0, "the sd of ln(leak rate) over pixels, usually 0.2 to 0.5"
-    )
+    leak_sigma: float = _quantity(0.0, "", 0.0, 3.0, "the sd of ln(leak rate) over pixels, usually 0.2 to 0.5")
 
     # ON and OFF events of a still pixel: rate (reference / E)^exponent, at most the maximum.
     shot_noise_hz: float = _quantity(0.0, "Hz", 0.0, 1e5, "usually below 10")
     shot_noise_on_share: float = _quantity(0.5, "", 0.0, 1.0, "give a fraction")
-    shot_noise_light_exponent: float = _quantity(
-        0.0, "", 0.0, 4.0, "0 is noise that does not depend on light"
-    )
+    shot_noise_light_exponent: float = _quantity(0.0, "", 0.0, 4.0, "0 is noise that does not depend on light")
     shot_noise_max_hz: float = _quantity(100.0, "Hz", 0.0, 1e5, "give the rate in the dark")
     shot_noise_sigma: float = _quantity(
         0.0, "", 0.0, 3.0, "the sd of ln(shot-noise rate) over pixels, usually 0.2 to 1"
@@ -161,9 +147,7 @@ class Sensor:
         >>> Sensor.from_dict(load_sensor("imx636").to_dict()) == load_sensor("imx636")
         True
         """
-        values = {
-            key: math.inf if value == "inf" and key in _UNITS else value for key, value in record.items()
-        }
+        values = {key: math.inf if value == "inf" and key in _UNITS else value for key, value in record.items()}
         values["sources"] = {key: Source(**source) for key, source in record["sources"].items()}
         return cls(**values)
 
@@ -184,9 +168,7 @@ def _checked(name: str, value: Any) -> float | None:
         expected = f"a whole number of{unit}" if whole else f"a number of{unit}" if unit else "a number"
         raise ParameterError(f"{name} is {value!r}, expected {expected}; {limits['hint']}")
     if not lowest <= value <= highest:
-        raise ParameterError(
-            f"{name} = {value:g}{unit} is outside {lowest:g} to {highest:g}{unit}; {limits['hint']}"
-        )
+        raise ParameterError(f"{name} = {value:g}{unit} is outside {lowest:g} to {highest:g}{unit}; {limits['hint']}")
     return int(value) if whole else float(value)
 
 
@@ -202,9 +184,7 @@ def _did_you_mean(word: str, known: Iterable[str]) -> str:
 def sensor_names() -> tuple[str, ...]:
     """Names of the presets, in alphabetical order."""
     presets = files("dvs").joinpath("presets").iterdir()
-    return tuple(
-        sorted(entry.name.removesuffix(".toml") for entry in presets if entry.name.endswith(".toml"))
-    )
+    return tuple(sorted(entry.name.removesuffix(".toml") for entry in presets if entry.name.endswith(".toml")))
 
 
 def load_sensor(name_or_path: str | os.PathLike[str]) -> Sensor:
@@ -235,9 +215,7 @@ def _preset(name: str) -> Sensor:
             f"no sensor is called {name!r}{_did_you_mean(key, sensor_names())}; "
             f"choose one of {', '.join(sensor_names())}, or give a .toml file"
         )
-    return _parse(
-        files("dvs").joinpath("presets", f"{key}.toml").read_text(encoding="utf-8"), f"{key}.toml", key
-    )
+    return _parse(files("dvs").joinpath("presets", f"{key}.toml").read_text(encoding="utf-8"), f"{key}.toml", key)
 
 
 def _parse(text: str, file: str, name: str) -> Sensor:
@@ -245,9 +223,7 @@ def _parse(text: str, file: str, name: str) -> Sensor:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ParameterError(
-            f"{file} is not valid TOML: {error}; write lines such as theta_on = 0.3"
-        ) from None
+        raise ParameterError(f"{file} is not valid TOML: {error}; write lines such as theta_on = 0.3") from None
     try:
         base = document.pop("base", None)
         start = Sensor() if base is None else _preset(str(base))
@@ -278,9 +254,7 @@ def _parse_entry(key: str, entry: Any, file: str) -> tuple[Any, Source]:
     estimate = entry.get("estimate", False)
     if not isinstance(estimate, bool):
         raise ParameterError(f"[{key}] has estimate = {estimate!r}, expected true or false")
-    return entry["value"], Source(
-        unit=unit, source=str(entry.get("source", f"set in {file}")), estimate=estimate
-    )
+    return entry["value"], Source(unit=unit, source=str(entry.get("source", f"set in {file}")), estimate=estimate)
 
 
 def describe(sensor: Sensor, width: int = 100) -> str:

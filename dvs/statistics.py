@@ -200,9 +200,7 @@ def rate_hz(source: Source) -> float:
     if len(source) == 0:
         return 0.0
     if source.duration_s == 0:
-        raise InputError(
-            f"{len(source)} events in a span of 0 us have no rate; give the recording its stop_us"
-        )
+        raise InputError(f"{len(source)} events in a span of 0 us have no rate; give the recording its stop_us")
     return len(source) / source.duration_s
 
 

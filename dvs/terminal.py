@@ -42,9 +42,7 @@ def _bar(console: "Console", first_stage: str) -> Iterator[Callable[["Progress"]
 
     meter, pace = BarColumn(), _Pace()
     # Without markup: the name of a file may have brackets in it.
-    before, behind = (
-        TextColumn(f"{{task.{name}}}", markup=False) for name in ("description", "fields[words]")
-    )
+    before, behind = (TextColumn(f"{{task.{name}}}", markup=False) for name in ("description", "fields[words]"))
     with Bar(before, meter, behind, console=console, transient=True) as bar:
         task = bar.add_task(first_stage, total=None, words="")
 
@@ -196,6 +194,4 @@ def _aligned(rows: Iterable[Sequence[str]]) -> list[str]:
     """Lines with the cells of the rows below each other."""
     rows = list(rows)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

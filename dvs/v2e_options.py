@@ -54,16 +54,11 @@ HIDDEN = (
     click.Option(["--disable-slomo"], is_flag=True, hidden=True),
     click.Option(["--dvs-params"], type=click.Choice(list(_PARAMS)), hidden=True),
     *(click.Option([f"--{name}"], is_flag=True, hidden=True) for name in _CAMERAS),
-    *(
-        click.Option([f"--{name.replace('_', '-')}"], type=click.Path(path_type=Path), hidden=True)
-        for name in _FILES
-    ),
+    *(click.Option([f"--{name.replace('_', '-')}"], type=click.Path(path_type=Path), hidden=True) for name in _FILES),
 )
 
 # As v2e spells them; without hyphens, at which a line might break.
-NAMES = " ".join(
-    ["-i", *(f"--{name.replace('-', '_')}" for name in [*RENAMED, *(each.name for each in HIDDEN)])]
-)
+NAMES = " ".join(["-i", *(f"--{name.replace('-', '_')}" for name in [*RENAMED, *(each.name for each in HIDDEN)])])
 
 
 def modern_name(name: str) -> str:

@@ -261,16 +261,11 @@ def test_crop_cuts_left_right_top_and_bottom(here):
 
 def test_fast_motion_is_warned_of_unless_frames_are_made_between(here):
     """Texture that jumps 6 pixels a frame; with flow no step is larger than one."""
-    texture = cv2.GaussianBlur(
-        np.random.default_rng(0).integers(0, 256, (64, 200)).astype(np.uint8), (0, 0), 3
-    )
+    texture = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (64, 200)).astype(np.uint8), (0, 0), 3)
     texture = cv2.normalize(texture, None, 30, 220, cv2.NORM_MINMAX)
     np.save("fast.npy", np.stack([texture[:, k : k + 96] for k in range(0, 60, 6)]))
     assert "--interpolate flow" in convert("fast.npy", "--fps", 30).stderr
-    assert (
-        "--interpolate flow"
-        not in convert("fast.npy", "--fps", 30, "--interpolate", "flow", "--overwrite").stderr
-    )
+    assert "--interpolate flow" not in convert("fast.npy", "--fps", 30, "--interpolate", "flow", "--overwrite").stderr
     assert "--interpolate flow" not in convert("bar.mkv").stderr
 
 
@@ -646,9 +641,7 @@ def test_help_imports_nothing_heavy(here):
 
 def test_a_conversion_is_a_record_that_python_can_run(here):
     result = conversion.convert(
-        Conversion(
-            source="bar.mkv", outputs=(Output(path=Path("bar"), format="npz"),), sensor=load_sensor("ideal")
-        )
+        Conversion(source="bar.mkv", outputs=(Output(path=Path("bar"), format="npz"),), sensor=load_sensor("ideal"))
     )
     recording = read("bar", format="npz")
     check_events(recording.events, 48, 32)

@@ -65,9 +65,7 @@ def recordings(draw, first_us, last_us):
         height=height,
         start_us=start_us,
         stop_us=end_us,
-        provenance=draw(
-            st.dictionaries(st.text(), st.integers() | st.text() | st.lists(st.booleans()), max_size=3)
-        ),
+        provenance=draw(st.dictionaries(st.text(), st.integers() | st.text() | st.lists(st.booleans()), max_size=3)),
     )
 
 
@@ -112,9 +110,7 @@ def test_csv_keeps_the_events_and_infers_the_sensor_and_the_span(tmp_path):
     """The outermost events are at x = 6 and y = 2: a sensor of 7 x 3, watched from 5 to 900 us."""
     events = make_events([6, 0], [0, 2], [5, 900], [1, 0])
     write(Recording(events=events, width=640, height=480, stop_us=1000, provenance=NOTES), tmp_path / "a.csv")
-    assert_same(
-        read(tmp_path / "a.csv"), Recording(events=events, width=7, height=3, start_us=5, stop_us=900)
-    )
+    assert_same(read(tmp_path / "a.csv"), Recording(events=events, width=7, height=3, start_us=5, stop_us=900))
 
 
 @every_format
@@ -244,9 +240,7 @@ def test_v2e_layout_is_a_matrix_of_txyp(tmp_path):
     write(recording, tmp_path / "a.v2e.h5")
     with h5py.File(tmp_path / "a.v2e.h5") as file:
         assert file["events"].dtype == np.uint32
-        np.testing.assert_array_equal(
-            file["events"][:], np.stack([recording.events[name] for name in "txyp"], axis=1)
-        )
+        np.testing.assert_array_equal(file["events"][:], np.stack([recording.events[name] for name in "txyp"], axis=1))
 
 
 def test_npz_gives_numpy_four_columns_and_the_notes(tmp_path):
@@ -509,9 +503,7 @@ def test_events_must_keep_the_contract(tmp_path):
     np.testing.assert_array_equal(read(tmp_path / "a.h5").events, np.concatenate([first, second]))
 
 
-@pytest.mark.parametrize(
-    ("suffix", "t_us"), [(".v2e.h5", 2**32), (".v2e.h5", -1), (".txt", -1), (".aedat4", -1)]
-)
+@pytest.mark.parametrize(("suffix", "t_us"), [(".v2e.h5", 2**32), (".v2e.h5", -1), (".txt", -1), (".aedat4", -1)])
 def test_a_time_that_the_format_cannot_hold_is_refused_at_once(suffix, t_us, tmp_path):
     with (
         open_writer(tmp_path / f"a{suffix}", 1, 1) as writer,
@@ -690,12 +682,8 @@ def test_no_space_left_is_said_in_one_line(tmp_path, monkeypatch):
         path.write_text("some bytes")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(
-        "dvs.files.output.format_to_write", lambda path, name: replace(FORMATS[0], write=no_space)
-    )
-    with pytest.raises(
-        OutputError, match=r"^\S*a.h5 cannot be written: No space left on device; free some space"
-    ):
+    monkeypatch.setattr("dvs.files.output.format_to_write", lambda path, name: replace(FORMATS[0], write=no_space))
+    with pytest.raises(OutputError, match=r"^\S*a.h5 cannot be written: No space left on device; free some space"):
         write(random_recording(1), tmp_path / "a.h5")
     assert not any(tmp_path.iterdir())
 

@@ -54,9 +54,7 @@ def of_pixel(recording: Recording, x: int) -> EventArray:
     return recording.events[recording.events["x"] == x]
 
 
-def walks(
-    seed: int, pixels: int, intervals: int, *, slopes_ln_s: tuple[float, float]
-) -> tuple[Floats, Floats]:
+def walks(seed: int, pixels: int, intervals: int, *, slopes_ln_s: tuple[float, float]) -> tuple[Floats, Floats]:
     """Times (T,) and log luminance (T, pixels) that goes straight up or down at slopes of all sizes."""
     rng = np.random.default_rng(seed)
     changes = rng.uniform(0.1, 3.0, (intervals, pixels)) * rng.choice([-1.0, 1.0], (intervals, pixels))
@@ -65,9 +63,7 @@ def walks(
     # Down where it is bright and up where it is dark, so that it stays near the middle.
     light = [rng.uniform(-2.0, 0.0, pixels)]
     for change in changes:
-        light.append(
-            light[-1] + np.where(np.abs(light[-1] + 1) > 3, -np.sign(light[-1] + 1) * np.abs(change), change)
-        )
+        light.append(light[-1] + np.where(np.abs(light[-1] + 1) > 3, -np.sign(light[-1] + 1) * np.abs(change), change))
     return times_us, np.array(light)
 
 
@@ -79,9 +75,7 @@ def sampled(times_us: Floats, light_ln: Floats, factor: int) -> tuple[Floats, Fl
     return np.interp(places, whole, times_us), light
 
 
-def assert_within(
-    found: EventArray, expected: list[tuple[float, int]], tolerance_us: Floats | float = 1.0
-) -> None:
+def assert_within(found: EventArray, expected: list[tuple[float, int]], tolerance_us: Floats | float = 1.0) -> None:
     assert found["p"].tolist() == [polarity for _, polarity in expected]
     misses_us = np.abs(found["t"] - np.array([t_us for t_us, _ in expected]))
     assert (misses_us <= tolerance_us).all(), misses_us.max()
@@ -101,9 +95,7 @@ def test_three_thresholds_of_contrast_make_three_events(sign: int, polarity: int
 @pytest.mark.parametrize("name", ["ideal", "davis346", "imx636"])
 def test_a_still_scene_is_silent(name: str) -> None:
     """Light that does not change makes no events in a pixel without leak and noise, in any picture."""
-    sensor = load_sensor(name).with_(
-        width=None, height=None, leak_hz=0.0, shot_noise_hz=0.0, hot_pixel_fraction=0.0
-    )
+    sensor = load_sensor(name).with_(width=None, height=None, leak_hz=0.0, shot_noise_hz=0.0, hot_pixel_fraction=0.0)
     picture = np.random.default_rng(0).integers(0, 256, (50, 70), np.uint8)
     assert len(emulate(np.stack([picture] * 20), sensor, fps=30)) == 0
 
@@ -143,9 +135,7 @@ def test_from_tone_40_up_the_dark_offset_takes_no_event_from_a_doubling(tone: in
 # Time
 
 
-def crossings(
-    times_us: Floats, light_ln: Floats, theta_on: float, theta_off: float
-) -> list[tuple[float, int]]:
+def crossings(times_us: Floats, light_ln: Floats, theta_on: float, theta_off: float) -> list[tuple[float, int]]:
     """Where straight lines pass the levels r + theta_on and r - theta_off, r moving to each level passed."""
     events = []
     r = light_ln[0]
@@ -236,17 +226,13 @@ def test_the_laws_of_light_are_tabulated_to_a_thousandth() -> None:
         light = math.exp(light_ln)
         tau_us = 1e6 / (2 * math.pi) * (1 / (300 * light) + 1 / 900)
         assert 1 / tabulated(sensor, LAW_RATE)(light_ln) == pytest.approx(tau_us, rel=1e-3)
-        assert tabulated(sensor, LAW_LEAK)(light_ln) * 1e6 == pytest.approx(
-            0.1 * (0.7 + 0.3 * light), rel=1e-3
-        )
+        assert tabulated(sensor, LAW_LEAK)(light_ln) * 1e6 == pytest.approx(0.1 * (0.7 + 0.3 * light), rel=1e-3)
 
 
 @pytest.mark.parametrize("refractory_us", [0.0, 300.0])
 @pytest.mark.parametrize("cutoff_hz", [3000.0, 100.0, 3.0])
 @pytest.mark.parametrize("exponent", [0.0, 1.0])
-def test_the_photoreceptor_is_a_first_order_low_pass(
-    exponent: float, cutoff_hz: float, refractory_us: float
-) -> None:
+def test_the_photoreceptor_is_a_first_order_low_pass(exponent: float, cutoff_hz: float, refractory_us: float) -> None:
     """Every event is where dv/dt = (L - v) / tau brings v to a threshold, tau being that of the last look.
 
     To 1 us; where v creeps, to the time in which it moves by a millionth of a threshold.
@@ -361,9 +347,7 @@ def test_leak_comes_at_its_rate_from_the_first_second_on_and_never_as_a_burst() 
     assert windows.max() < 102 + 5 * 10.2
 
 
-@pytest.mark.parametrize(
-    ("share", "lux", "factor"), [(0.0, 10.0, 1.0), (1.0, 10.0, 0.01), (0.4, 5000.0, 2.6)]
-)
+@pytest.mark.parametrize(("share", "lux", "factor"), [(0.0, 10.0, 1.0), (1.0, 10.0, 0.01), (0.4, 5000.0, 2.6)])
 def test_leak_grows_with_light_by_the_stated_share(share: float, lux: float, factor: float) -> None:
     """lambda (1 - share + share E / E_ref), E_ref = 1000 lux; a clock counts 20 give or take 1."""
     sensor = Sensor(leak_hz=1.0, leak_light_share=share)
@@ -447,9 +431,7 @@ def test_a_signal_near_threshold_fires_early() -> None:
     So with the same pixels a jump that stops short of theta fires sooner the less is missing, and a ramp
     is never later than without noise.
     """
-    noisy = Sensor(
-        theta_on=THETA, theta_off=THETA, shot_noise_hz=0.2, shot_noise_on_share=1.0, cutoff_hz=1000.0
-    )
+    noisy = Sensor(theta_on=THETA, theta_off=THETA, shot_noise_hz=0.2, shot_noise_on_share=1.0, cutoff_hz=1000.0)
     medians_s = []
     for part in (0.0, 0.3, 0.6, 0.9):
         light = np.array([0.0, part, part])[:, None] * THETA + np.zeros(512)
@@ -565,9 +547,7 @@ def test_a_pixel_does_not_know_how_many_there_are(shape: tuple[int, int]) -> Non
     """The same light everywhere makes the same events everywhere, in frames of any shape."""
     times_us, light = walks(10, 1, 8, slopes_ln_s=(1.0, 1e3))
     expected = crossings(times_us, light[:, 0], THETA, THETA)
-    recording = watch(
-        IDEAL, times_us * 1e-6, light[:, :, None] + np.zeros(shape), seed=0, illuminance_lux=1000.0
-    )
+    recording = watch(IDEAL, times_us * 1e-6, light[:, :, None] + np.zeros(shape), seed=0, illuminance_lux=1000.0)
     assert (count_map(recording) == len(expected)).all()
     for y, x in ((0, 0), (shape[0] - 1, shape[1] - 1)):
         events = recording.events

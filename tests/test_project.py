@@ -70,8 +70,6 @@ def test_the_examples_run(example, tmp_path):
 def test_the_readme_s_first_python_runs(tmp_path):
     code = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[0]
     code = code.replace('"examples/', f'"{ROOT}/examples/').replace('cup.mp4")', 'cup.mp4", stop_s=0.2)')
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "cup.h5").stat().st_size > 0

@@ -110,9 +110,7 @@ def test_a_dead_time_makes_intervals_too_long():
 
 
 def test_unlike_maps_say_how_unlike():
-    a, b = (
-        Recording(events=make_events([x], [x], [0], [1]), width=16, height=16, stop_us=10) for x in (2, 12)
-    )
+    a, b = (Recording(events=make_events([x], [x], [0], [1]), width=16, height=16, stop_us=10) for x in (2, 12))
     with pytest.raises(AssertionError, match=r"count maps, blurred by 1 px, correlate with r = -0\.\d+"):
         assertions.assert_spatial_correlation(a, b, at_least=0.9)
 

@@ -103,9 +103,7 @@ def test_a_saturated_bus_sends_rows_without_a_pause(sensor: Sensor) -> None:
 @pytest.mark.parametrize("sensor", [ARBITER, SCAN])
 @pytest.mark.parametrize("queue_us", [math.inf, 50.0])
 @pytest.mark.parametrize("count", [300, 30_000])
-def test_every_event_is_either_sent_or_counted_as_dropped(
-    sensor: Sensor, queue_us: float, count: int
-) -> None:
+def test_every_event_is_either_sent_or_counted_as_dropped(sensor: Sensor, queue_us: float, count: int) -> None:
     events = traffic(count, 10_000)
     output, bus = sent(sensor.with_(bus_queue_us=queue_us), events)
     assert output.size + bus.dropped == count
@@ -140,9 +138,7 @@ def test_nothing_is_sent_that_has_waited_too_long(sensor: Sensor) -> None:
 @pytest.mark.parametrize("sensor", [ARBITER, SCAN, ARBITER.with_(bus_queue_us=30.0), Sensor(latency_us=5.0)])
 @pytest.mark.parametrize("jitter_us", [0.0, 7.0])
 @pytest.mark.parametrize("count", [100, 2000, 20_000])
-def test_the_output_does_not_depend_on_how_the_input_was_cut(
-    sensor: Sensor, jitter_us: float, count: int
-) -> None:
+def test_the_output_does_not_depend_on_how_the_input_was_cut(sensor: Sensor, jitter_us: float, count: int) -> None:
     """Told in pieces what was fired until when, the bus sends the same events at the same times."""
     sensor = sensor.with_(latency_us=20.0, jitter_us=jitter_us)
     events = traffic(count, 10_000, seed=count)

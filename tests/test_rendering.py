@@ -163,9 +163,7 @@ def test_a_film_does_not_depend_on_the_chunks(tmp_path):
                 preview.append(recording.between(start_us, start_us + chunk_us).events, start_us + chunk_us)
             preview.append(empty_events(), recording.stop_us)
     assert len(film_pictures(tmp_path / "whole.gif")[0]) == 5
-    np.testing.assert_array_equal(
-        film_pictures(tmp_path / "whole.gif")[0], film_pictures(tmp_path / "many.gif")[0][:5]
-    )
+    np.testing.assert_array_equal(film_pictures(tmp_path / "whole.gif")[0], film_pictures(tmp_path / "many.gif")[0][:5])
 
 
 def test_the_frame_on_the_left_is_the_latest_one(tmp_path):

@@ -118,9 +118,7 @@ def test_streamed_statistics_make_the_same_page(report):
     whole = recording(hot=True)
     seen = statistics.begin(whole.width, whole.height)
     for start_us in range(0, 2_000_000, 100_000):
-        seen = statistics.advance(
-            seen, whole.between(start_us, start_us + 100_000).events, start_us + 100_000
-        )
+        seen = statistics.advance(seen, whole.between(start_us, start_us + 100_000).events, start_us + 100_000)
     assert report(seen, title="same") == report(whole, title="same")
 
 
@@ -130,9 +128,7 @@ def test_a_silent_recording_has_a_report(report, silent):
     assert "0 Hz" in page
 
 
-@pytest.mark.parametrize(
-    "rows", [[(0, 0, 5, 1)], [(0, 0, 5, 1), (0, 0, 5, 0)], [(0, 0, 0, 0), (3, 3, 1_023_999, 0)]]
-)
+@pytest.mark.parametrize("rows", [[(0, 0, 5, 1)], [(0, 0, 5, 1), (0, 0, 5, 0)], [(0, 0, 0, 0), (3, 3, 1_023_999, 0)]])
 def test_a_few_events_have_a_report(report, rows):
     x, y, t_us, p = np.array(rows).T
     parsed(report(Recording(events=make_events(x, y, t_us, p), width=4, height=4, stop_us=1_024_000)))
@@ -162,9 +158,7 @@ def test_the_sensor_is_shown_with_units_sources_and_estimates(report, silent):
     }
     page = report(silent, sensor=Sensor(name="mine", theta_on=0.25, latency_us=12.5, sources=sources))
     assert "<th>theta_on</th><td>0.25</td><td>ln</td><td>Brandli &lt;2014&gt;</td>" in page
-    assert re.search(
-        r"<th>latency_us</th><td>12.5</td><td>.s</td><td>guessed <span[^>]*>estimate</span>", page
-    )
+    assert re.search(r"<th>latency_us</th><td>12.5</td><td>.s</td><td>guessed <span[^>]*>estimate</span>", page)
     assert "<th>cutoff_hz</th><td>none</td><td>Hz</td><td>default, as in an ideal sensor</td>" in page
     assert page.count(">estimate<") == 1
 

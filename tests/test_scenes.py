@@ -73,9 +73,7 @@ def test_a_ramp_is_a_straight_line_on_the_log_scale():
 @pytest.mark.parametrize("shape", ["sine", "square"])
 def test_flicker_keeps_its_geometric_mean_and_amplitude(shape):
     """Over whole periods the mean of ln Y is ln luminance; the extremes lie at plus and minus a."""
-    frames = scenes.flicker(
-        amplitude_ln=0.6, luminance=0.3, frequency_hz=5, shape=shape, width=1, height=1, fps=1000
-    )
+    frames = scenes.flicker(amplitude_ln=0.6, luminance=0.3, frequency_hz=5, shape=shape, width=1, height=1, fps=1000)
     times, pictures = stack(frames)
     levels = np.log(pictures[:, 0, 0] / 0.3)
     assert np.trapezoid(levels, times) == pytest.approx(0, abs=1e-3)
@@ -101,9 +99,7 @@ def test_a_square_flicker_jumps_at_every_half_period():
 
 def test_a_drifting_grating_is_a_flicker_in_every_pixel():
     """After one period, wavelength / speed = 16 / 160 s, the picture is the first one again."""
-    _, pictures = stack(
-        scenes.grating(wavelength_px=16, speed_px_s=160, fps=100, duration_s=0.1, width=32, height=4)
-    )
+    _, pictures = stack(scenes.grating(wavelength_px=16, speed_px_s=160, fps=100, duration_s=0.1, width=32, height=4))
     np.testing.assert_allclose(pictures[-1], pictures[0], rtol=1e-12)
     np.testing.assert_allclose(np.log(pictures / 0.2).mean(), 0, atol=1e-12)
 
@@ -111,9 +107,9 @@ def test_a_drifting_grating_is_a_flicker_in_every_pixel():
 @pytest.mark.parametrize("direction_deg", [0, 90, 180, 35])
 def test_a_grating_moves_by_speed_times_time_in_its_direction(direction_deg):
     """A step of 0.05 s at 40 px/s is 2 px: what pixel p shows now, p + 2 d shows then, cos 35 = 0.82."""
-    first, later = stack(
-        scenes.grating(direction_deg=direction_deg, speed_px_s=40, fps=20, duration_s=0.05, **SMALL)
-    )[1]
+    first, later = stack(scenes.grating(direction_deg=direction_deg, speed_px_s=40, fps=20, duration_s=0.05, **SMALL))[
+        1
+    ]
     y, x = np.indices(first.shape)
     direction = np.cos(np.radians(direction_deg)), np.sin(np.radians(direction_deg))
     phase = 2 * np.pi / 16 * (x * direction[0] + y * direction[1])

@@ -29,9 +29,7 @@ def poisson_recording(rates_hz, seconds, seed=0):
     t_us = rng.integers(0, int(seconds * 1e6), pixel.size)
     order = np.argsort(t_us, kind="stable")
     height, width = rates_hz.shape
-    events = make_events(
-        pixel[order] % width, pixel[order] // width, t_us[order], rng.integers(0, 2, pixel.size)
-    )
+    events = make_events(pixel[order] % width, pixel[order] // width, t_us[order], rng.integers(0, 2, pixel.size))
     return Recording(events=events, width=width, height=height, stop_us=int(seconds * 1e6))
 
 
@@ -139,9 +137,7 @@ def test_every_interval_has_its_bin():
 
 
 event_rows = st.lists(
-    st.tuples(
-        st.integers(0, WIDTH - 1), st.integers(0, HEIGHT - 1), st.integers(0, 3_000_000), st.integers(0, 1)
-    ),
+    st.tuples(st.integers(0, WIDTH - 1), st.integers(0, HEIGHT - 1), st.integers(0, 3_000_000), st.integers(0, 1)),
     max_size=60,
 ).map(lambda rows: sorted(rows, key=lambda row: row[2]))
 

@@ -55,9 +55,9 @@ def test_frames_count_the_events_of_each_polarity(recording):
 
 def test_frames_of_a_time_window_count_its_events(recording):
     """Windows of 100 ms start with the first event and hold 100 events; the last one ends at 999 ms."""
-    frames = transforms.ToFrame(
-        sensor_size=recording.sensor_size, time_window=100_000, include_incomplete=True
-    )(recording.events)
+    frames = transforms.ToFrame(sensor_size=recording.sensor_size, time_window=100_000, include_incomplete=True)(
+        recording.events
+    )
     assert frames.sum(axis=(1, 2, 3)).tolist() == [100] * 10
 
 
@@ -83,9 +83,7 @@ def test_a_voxel_grid_sums_on_minus_off(recording):
 def test_a_time_surface_decays_from_the_last_event(recording):
     """exp(-(T - t_last) / tau) for each pixel and polarity, T the end of the slice; 0 where none came."""
     tau_us, slice_us = 50_000, 200_000
-    surfaces = transforms.ToTimesurface(sensor_size=recording.sensor_size, dt=slice_us, tau=tau_us)(
-        recording.events
-    )
+    surfaces = transforms.ToTimesurface(sensor_size=recording.sensor_size, dt=slice_us, tau=tau_us)(recording.events)
     end_us = recording.events["t"][0] + slice_us
     seen = recording.events[recording.events["t"] < end_us]
     last_us = np.full((2, HEIGHT, WIDTH), -np.inf)
@@ -133,9 +131,9 @@ def test_reversing_the_time_turns_on_into_off(recording):
 
 
 def test_jitter_stays_on_the_sensor(recording):
-    jittered = transforms.SpatialJitter(
-        sensor_size=recording.sensor_size, var_x=9, var_y=9, clip_outliers=True
-    )(recording.events)
+    jittered = transforms.SpatialJitter(sensor_size=recording.sensor_size, var_x=9, var_y=9, clip_outliers=True)(
+        recording.events
+    )
     assert jittered["x"].min() >= 0
     assert jittered["x"].max() < WIDTH
 
@@ -155,9 +153,7 @@ def test_a_dead_pixel_is_silent_within_its_dead_time(recording):
 
 def test_slices_of_time_hold_each_event_once(recording):
     """100 ms hold 100 events of this recording."""
-    slices, _ = tonic.slicers.SliceByTime(time_window=100_000, include_incomplete=True).slice(
-        recording.events, 0
-    )
+    slices, _ = tonic.slicers.SliceByTime(time_window=100_000, include_incomplete=True).slice(recording.events, 0)
     assert [len(piece) for piece in slices] == [100] * 10
     np.testing.assert_array_equal(np.concatenate(slices), recording.events)
 

@@ -21,9 +21,7 @@ RNG = np.random.default_rng(0)
 CODES = RNG.integers(0, 256, (6, 18, 30), dtype=np.uint8)
 
 
-def write_video(
-    path, planes, *, codec="ffv1", pixel_format="gray", times=None, time_base=Fraction(1, 30), **more
-):
+def write_video(path, planes, *, codec="ffv1", pixel_format="gray", times=None, time_base=Fraction(1, 30), **more):
     """Writes pictures (T, H, W) as luma, or (T, H, W, 3) as they are; `more` is set on every frame."""
     options, rotation = more.pop("options", {}), more.pop("rotation", None)
     with av.open(str(path), "w", options=options) as file:
@@ -94,9 +92,7 @@ def test_the_luma_codes_of_a_lossless_video_come_back(tmp_path, pixel_format, bl
     np.testing.assert_array_equal(pictures(frames), CODES)
 
 
-@pytest.mark.parametrize(
-    ("bits", "pixel_format"), [(10, "yuv420p10le"), (12, "yuv422p12le"), (16, "gray16le")]
-)
+@pytest.mark.parametrize(("bits", "pixel_format"), [(10, "yuv420p10le"), (12, "yuv422p12le"), (16, "gray16le")])
 def test_deep_video_keeps_every_bit(tmp_path, bits, pixel_format):
     """Limited black and white grow with the depth: 16 and 235 times 2**(bits - 8)."""
     codes = RNG.integers(0, 2**bits, (3, 10, 12), dtype=np.uint16)
@@ -166,9 +162,7 @@ def test_a_phone_video_is_upright(tmp_path, turned):
         rotation=turned,
     )
     frames = open_video(path)
-    flat = pictures(
-        open_video(write_video(tmp_path / "flat.mp4", CODES, codec="libx264", pixel_format="gray"))
-    )
+    flat = pictures(open_video(write_video(tmp_path / "flat.mp4", CODES, codec="libx264", pixel_format="gray")))
     upright = np.rot90(flat, turned // 90, axes=(1, 2))
     assert (frames.height, frames.width) == upright.shape[1:]
     np.testing.assert_array_equal(pictures(frames), upright)
@@ -208,9 +202,7 @@ def test_variable_frame_rate_keeps_the_exact_times(tmp_path):
 def test_an_avi_has_its_frames_in_even_places(tmp_path, codec):
     """AVI keeps no times: place k of 25 Hz is at k / 25 s. A place may be empty, the frame before stays."""
     smooth = np.stack([np.roll(np.kron(CODES[0], np.ones((4, 4), np.uint8)), k, axis=1) for k in range(12)])
-    path = write_video(
-        tmp_path / "v.avi", smooth, codec=codec, pixel_format="yuv420p", time_base=Fraction(1, 25)
-    )
+    path = write_video(tmp_path / "v.avi", smooth, codec=codec, pixel_format="yuv420p", time_base=Fraction(1, 25))
     np.testing.assert_allclose(times(open_video(path)), np.arange(12) * 40_000)
     path = write_video(
         tmp_path / "gaps.avi",
@@ -281,9 +273,7 @@ def test_equal_time_stamps_are_refused(tmp_path):
     assert times(open_video(path, fps=2000)) == [0, 500, 1000, 1500, 2000, 2500]
 
 
-@pytest.mark.parametrize(
-    "options", [{"fps": 0}, {"fps": -1}, {"slow_motion": 0}, {"slow_motion": float("nan")}]
-)
+@pytest.mark.parametrize("options", [{"fps": 0}, {"fps": -1}, {"slow_motion": 0}, {"slow_motion": float("nan")}])
 def test_rates_are_positive(tmp_path, options):
     with pytest.raises(ParameterError, match=f"{next(iter(options))} is"):
         open_video(write_video(tmp_path / "v.mkv", CODES), **options)
@@ -322,9 +312,7 @@ def test_a_smaller_picture_gathers_the_light_not_the_codes(tmp_path):
 def test_an_enlarged_picture_keeps_an_even_light(tmp_path):
     even = np.full((2, 6, 8), 188, np.uint8)
     frames = open_video(write_video(tmp_path / "v.mkv", even), size=(20, 3))
-    np.testing.assert_allclose(
-        pictures(frames), np.full((2, 3, 20), relative_luminance(188, Encoding())), rtol=1e-6
-    )
+    np.testing.assert_allclose(pictures(frames), np.full((2, 3, 20), relative_luminance(188, Encoding())), rtol=1e-6)
 
 
 def test_the_part_is_cut_out_before_the_size_changes(tmp_path):
@@ -527,9 +515,7 @@ def test_an_npz_brings_its_times(tmp_path):
 def test_an_array_of_colours_becomes_luminance(tmp_path):
     np.save(tmp_path / "a.npy", np.stack([CODES] * 3, axis=-1))
     light = relative_luminance(CODES, Encoding(transfer="gamma22"))
-    np.testing.assert_allclose(
-        pictures(open_video(tmp_path / "a.npy", fps=1, transfer="gamma22")), light, rtol=1e-5
-    )
+    np.testing.assert_allclose(pictures(open_video(tmp_path / "a.npy", fps=1, transfer="gamma22")), light, rtol=1e-5)
 
 
 def test_array_files_that_do_not_fit_are_refused(tmp_path):
@@ -560,9 +546,7 @@ def test_array_files_that_do_not_fit_are_refused(tmp_path):
 # Videos of other people
 
 
-@pytest.mark.parametrize(
-    "name", ["bikes.mp4", "book.mkv", "bulk-water.mov", "carphone_pristine.mp4", "chaplin.mp4"]
-)
+@pytest.mark.parametrize("name", ["bikes.mp4", "book.mkv", "bulk-water.mov", "carphone_pristine.mp4", "chaplin.mp4"])
 def test_real_videos_are_read_to_their_end(shared_data, name):
     """The header's own word: the number of frames or, in Matroska, the duration of 3.6 s at 30 Hz."""
     path = shared_data / "videos" / name
@@ -617,9 +601,7 @@ def test_a_video_without_its_index_is_refused(tmp_path):
         open_video(path)
 
 
-@pytest.mark.parametrize(
-    ("name", "content"), [("a.mp4", b"hello"), ("a.mp4", b""), ("a.txt", b"hello\nyou\n" * 99)]
-)
+@pytest.mark.parametrize(("name", "content"), [("a.mp4", b"hello"), ("a.mp4", b""), ("a.txt", b"hello\nyou\n" * 99)])
 def test_what_is_no_video_is_refused(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(FormatError, match=r"not a complete video|holds no video"):
@@ -657,9 +639,7 @@ def test_the_digest_is_that_of_the_bytes(tmp_path):
     path = write_video(tmp_path / "v.mkv", CODES)
     assert open_video(path).digest == sha256(path.read_bytes()).hexdigest()
     np.save(tmp_path / "a.npy", CODES)
-    assert (
-        open_video(tmp_path / "a.npy", fps=1).digest == sha256((tmp_path / "a.npy").read_bytes()).hexdigest()
-    )
+    assert open_video(tmp_path / "a.npy", fps=1).digest == sha256((tmp_path / "a.npy").read_bytes()).hexdigest()
     folder = write_images(tmp_path / "film", CODES)
     before = open_video(folder, fps=1).digest
     write_images(folder, CODES[1:2])
@@ -680,9 +660,7 @@ def test_a_video_comes_through_a_pipe(tmp_path):
     with path.open("rb") as pipe:
         run = subprocess.run([sys.executable, "-c", program], stdin=pipe, capture_output=True, text=True)
     assert run.stdout.strip() == f"None {[(20_000 * k, int(CODES[k + 1, 0, 0])) for k in range(5)]}"
-    assert run.stderr.strip().endswith(
-        "standard input can be read once; write the video to a file to read it again"
-    )
+    assert run.stderr.strip().endswith("standard input can be read once; write the video to a file to read it again")
 
 
 def test_an_empty_pipe_is_refused(monkeypatch):

@@ -41,9 +41,7 @@ Sensors: {", ".join(sensor_names())}.
 
 
 @click.command(help=_HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option(
-    "--sensor", "name", required=True, metavar="NAME", help="A preset, or a file of your own (.toml)."
-)
+@click.option("--sensor", "name", required=True, metavar="NAME", help="A preset, or a file of your own (.toml).")
 @click.option(
     "--set", "changes", multiple=True, metavar="FIELD=VALUE",
     help="Change a parameter of the sensor; repeat for more. Thresholds are in ln units, inf is no limit.",
@@ -101,9 +99,7 @@ def _changed(sensor: Sensor, changes: tuple[str, ...]) -> Sensor:
     for change in changes:
         field, equals, text = change.partition("=")
         if not equals:
-            raise ParameterError(
-                f"--set {change} is not a change; write --set FIELD=VALUE, such as theta_on=0.3"
-            )
+            raise ParameterError(f"--set {change} is not a change; write --set FIELD=VALUE, such as theta_on=0.3")
         values[field.strip()] = _value(text.strip())
     return sensor.with_(**values) if values else sensor
 

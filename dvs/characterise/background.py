@@ -29,9 +29,7 @@ _COLUMNS = 64
 _SILENT = "a still scene is silent"
 
 
-def noise_rates(
-    sensor: Sensor, *, lux: Sequence[float] = _LUX, seed: int = 0, pixels: int = 2048
-) -> Measurement:
+def noise_rates(sensor: Sensor, *, lux: Sequence[float] = _LUX, seed: int = 0, pixels: int = 2048) -> Measurement:
     """ON and OFF events of a still pixel against light: leak and shot noise together, as asked for."""
     seen = [_still_counts(sensor, level, seed, pixels) for level in lux]
     at = nearest(lux, sensor.reference_lux)
@@ -86,9 +84,7 @@ def noise_intervals(
         numbers["shot noise, sd / mean of intervals"] = Number(
             measured=intervals.std() / intervals.mean(), theory=1.0, error=1 / math.sqrt(intervals.size)
         )
-        numbers["shot noise, P of the KS test"] = Number(
-            measured=kstest(quantiles, "uniform").pvalue, theory=math.nan
-        )
+        numbers["shot noise, P of the KS test"] = Number(measured=kstest(quantiles, "uniform").pvalue, theory=math.nan)
 
     rate_hz = leak_hz(sensor, illuminance_lux)
     if rate_hz > 0:
@@ -104,9 +100,7 @@ def noise_intervals(
         numbers["leak, sd of ln period over pixels"] = Number(
             measured=spread, theory=sigma, error=spread / math.sqrt(2 * periods_s.size)
         )
-        numbers["leak, sd / mean of intervals"] = Number(
-            measured=(deviations_s / periods_s).mean(), theory=0.0
-        )
+        numbers["leak, sd / mean of intervals"] = Number(measured=(deviations_s / periods_s).mean(), theory=0.0)
     return Measurement(
         title="Intervals of the background",
         procedure="shot noise in units of the mean interval of each pixel, no leak, no blind time; "
@@ -120,9 +114,7 @@ def noise_intervals(
     )
 
 
-def on_share(
-    sensor: Sensor, *, lux: Sequence[float] = _LUX, seed: int = 0, pixels: int = 2048
-) -> Measurement:
+def on_share(sensor: Sensor, *, lux: Sequence[float] = _LUX, seed: int = 0, pixels: int = 2048) -> Measurement:
     """Share of ON among the events of a still scene, and of a slow flicker that returns to where it was.
 
     A round trip of the light has ON : OFF = theta_off : theta_on.

@@ -31,9 +31,7 @@ _THRESHOLDS, _BANDWIDTHS = 999, 99
 _LOWEST_THETA = 0.1
 
 
-def watch(
-    sensor: Sensor, times_s: ArrayLike, light_ln: ArrayLike, *, seed: int, illuminance_lux: float
-) -> Recording:
+def watch(sensor: Sensor, times_s: ArrayLike, light_ln: ArrayLike, *, seed: int, illuminance_lux: float) -> Recording:
     """What the sensor sends while log luminance, (T, H, W), runs straight between `times_s`, (T,).
 
     Zero is the luminance of white, which is seen at `illuminance_lux`.
@@ -103,11 +101,7 @@ def bright_enough(sensor: Sensor, lux: Sequence[float]) -> list[float]:
 
 def settling_s(sensor: Sensor, lux: float) -> float:
     """Time in which the slowest pixel of any field comes to rest, 30 time constants."""
-    return (
-        30 * time_constant_s(sensor, lux) * math.exp(4 * sensor.cutoff_sigma)
-        + sensor.refractory_us * 1e-6
-        + 1e-3
-    )
+    return 30 * time_constant_s(sensor, lux) * math.exp(4 * sensor.cutoff_sigma) + sensor.refractory_us * 1e-6 + 1e-3
 
 
 def slowly_s(sensor: Sensor, lux: float) -> float:

@@ -140,9 +140,7 @@ def _loaded(sensor: Sensor, seed: int, illuminance_lux: float) -> _Load:
         sent_mev_s[k] = sent.size / (sent["t"][-1] - made["t"][0])
         if sent.size == made.size or math.isinf(sensor.bus_queue_us):
             delay_us[k] = _delay_us(made, sent, width)
-    return _Load(
-        rows=rows, pixels=pixels, made_mev_s=made_mev_s, sent_mev_s=sent_mev_s, delay_us=delay_us, note=note
-    )
+    return _Load(rows=rows, pixels=pixels, made_mev_s=made_mev_s, sent_mev_s=sent_mev_s, delay_us=delay_us, note=note)
 
 
 def _delay_us(made: EventArray, sent: EventArray, width: int) -> float:
@@ -153,8 +151,7 @@ def _delay_us(made: EventArray, sent: EventArray, width: int) -> float:
     # Places on one line on which the pixels' spans of time follow each other.
     span = int(sent["t"][-1]) + 2
     made_at, sent_at = (
-        np.sort((events["y"].astype(np.int64) * width + events["x"]) * span + events["t"])
-        for events in (made, sent)
+        np.sort((events["y"].astype(np.int64) * width + events["x"]) * span + events["t"]) for events in (made, sent)
     )
     pixel = sent_at // span
     before = np.where(np.diff(pixel, prepend=-1) > 0, pixel * span - 1, np.roll(sent_at, 1))

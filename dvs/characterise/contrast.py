@@ -82,9 +82,7 @@ def events_per_contrast(
     )
 
 
-def thresholds(
-    sensor: Sensor, *, seed: int = 0, illuminance_lux: float = 1000.0, pixels: int = 2048
-) -> Measurement:
+def thresholds(sensor: Sensor, *, seed: int = 0, illuminance_lux: float = 1000.0, pixels: int = 2048) -> Measurement:
     """The threshold of every pixel, from the time between its events while the light runs up, or down.
 
     On a ramp of slope b a pixel fires every theta / b; the ramp is so slow that blind time and
@@ -103,12 +101,8 @@ def thresholds(
         edges = np.linspace(theta - reach, theta + reach, 26)
         share = np.histogram(found, edges)[0] / found.size
         expected = np.diff(below(edges, theta, sensor.theta_sigma))
-        curves[name] = curve(
-            (edges[1:] + edges[:-1]) / 2, share, error=np.sqrt(expected / found.size), theory=expected
-        )
-        numbers[f"{name} threshold"] = Number(
-            measured=mean, theory=theta, error=sd / np.sqrt(found.size), unit="ln"
-        )
+        curves[name] = curve((edges[1:] + edges[:-1]) / 2, share, error=np.sqrt(expected / found.size), theory=expected)
+        numbers[f"{name} threshold"] = Number(measured=mean, theory=theta, error=sd / np.sqrt(found.size), unit="ln")
         numbers[f"{name} mismatch"] = Number(
             measured=sd, theory=sensor.theta_sigma, error=sd / np.sqrt(2 * found.size), unit="ln"
         )

@@ -28,17 +28,13 @@ class Curve:
     def __post_init__(self) -> None:
         arrays = (self.x, self.measured, self.error, self.theory)
         if len({array.shape for array in arrays}) != 1 or self.x.ndim != 1:
-            raise InputError(
-                f"the columns of a curve have shapes {[array.shape for array in arrays]}; give (n,) each"
-            )
+            raise InputError(f"the columns of a curve have shapes {[array.shape for array in arrays]}; give (n,) each")
 
 
 def curve(x: ArrayLike, measured: ArrayLike, *, theory: ArrayLike, error: ArrayLike = 0.0) -> Curve:
     """A curve from whatever can be brought to the shape of `x`."""
     x = np.asarray(x, np.float64)
-    columns = [
-        np.broadcast_to(np.asarray(column, np.float64), x.shape) for column in (measured, error, theory)
-    ]
+    columns = [np.broadcast_to(np.asarray(column, np.float64), x.shape) for column in (measured, error, theory)]
     return Curve(x=x, measured=columns[0], error=columns[1], theory=columns[2])
 
 

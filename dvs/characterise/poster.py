@@ -35,9 +35,7 @@ _STYLES = {
 }
 
 
-def poster(
-    sensor: Sensor, measurements: Mapping[str, Measurement], *, seed: int, illuminance_lux: float
-) -> "Figure":
+def poster(sensor: Sensor, measurements: Mapping[str, Measurement], *, seed: int, illuminance_lux: float) -> "Figure":
     """A panel for each measurement; `figure.savefig(path)` keeps it, no window is opened."""
     from matplotlib.figure import Figure
 
@@ -45,9 +43,7 @@ def poster(
     figure = Figure(figsize=(4.25 * _COLUMNS, 3.9 * rows + 1.2), layout="constrained", facecolor="white")
     figure.get_layout_engine().set(h_pad=0.12, w_pad=0.1, rect=(0.005, 0.035, 0.99, 0.905))
     figure.text(0.012, 0.985, sensor.name, fontsize=26, fontweight="bold", color=INK, va="top")
-    legend = (
-        "dots: measured from emulated events, with one standard error\nlines: theory, or what was asked for"
-    )
+    legend = "dots: measured from emulated events, with one standard error\nlines: theory, or what was asked for"
     figure.text(0.988, 0.982, legend, fontsize=11, color=INK, va="top", ha="right", linespacing=1.4)
     figure.text(0.012, 0.012, _footer(sensor, seed, illuminance_lux), fontsize=9, color=INK, alpha=0.75)
     panels = list(measurements.values())
@@ -83,9 +79,7 @@ def _head(axes: "Axes", panel: Measurement, lines: int) -> None:
     """Title and numbers above the panel; `lines`, the most that a panel of the row has, keep rows level."""
     height_pt = 1.25 * _LINE_PT * lines
     style = {"xycoords": "axes fraction", "textcoords": "offset points", "color": INK}
-    axes.annotate(
-        panel.title, (0, 1), (0, height_pt + 12), fontsize=13, fontweight="bold", va="bottom", **style
-    )
+    axes.annotate(panel.title, (0, 1), (0, height_pt + 12), fontsize=13, fontweight="bold", va="bottom", **style)
     texts = [(name, *value_text(number)) for name, number in panel.numbers.items()]
     numbers = "\n".join(f"{name}  {found}" + f"  ({theory})" * bool(theory) for name, found, theory in texts)
     axes.annotate(numbers, (0, 1), (0, height_pt + 9), fontsize=8.5, linespacing=1.25, va="top", **style)

@@ -108,9 +108,7 @@ def frequency_response(
     )
 
 
-def bandwidth(
-    sensor: Sensor, *, lux: Sequence[float] = _LUX[::2], seed: int = 0, pixels: int = 2048
-) -> Measurement:
+def bandwidth(sensor: Sensor, *, lux: Sequence[float] = _LUX[::2], seed: int = 0, pixels: int = 2048) -> Measurement:
     """The -3 dB frequency against light, fitted to the frequency response at each."""
     levels = bright_enough(sensor, lux)
     fits = [_fitted_cutoff(*_gains(sensor, level, 7, seed, pixels)) for level in levels]
@@ -124,8 +122,7 @@ def bandwidth(
         )
     return Measurement(
         title="Bandwidth",
-        procedure="-3 dB frequency of the first-order low-pass that fits the response to flicker; "
-        "no leak, no noise",
+        procedure="-3 dB frequency of the first-order low-pass that fits the response to flicker; no leak, no noise",
         x_label="illuminance (lux)",
         y_label="-3 dB frequency (Hz)",
         x_log=True,

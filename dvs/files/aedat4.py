@@ -90,9 +90,7 @@ def _calm(path: Path) -> Iterator[None]:
 
 def _kept(description: list["aedat.DescriptionNode"], stream: int) -> dict[str, int | str]:
     """What `write` put beside the events of a stream; nothing in a file of others."""
-    nodes = {
-        child.path: child for root in description for node in root.nodes for child in node.nodes if child.path
-    }
+    nodes = {child.path: child for root in description for node in root.nodes for child in node.nodes if child.path}
     info = nodes.get(f"/mainloop/Recorder/outInfo/{stream}/info/")
     names = ("start_us", "stop_us", "provenance")
     return {name: info.attributes[name].value for name in names if info and name in info.attributes}

@@ -46,8 +46,7 @@ def write(path: Path, spool: Spool, attributes: Attributes) -> None:
         file.attrs.update(attributes)
         file["t_offset"] = np.int64(offset_us)
         columns = {
-            name: file.create_dataset(f"events/{name}", len(spool), dtype, **layout)
-            for name, dtype in types.items()
+            name: file.create_dataset(f"events/{name}", len(spool), dtype, **layout) for name, dtype in types.items()
         }
         index = file.create_dataset("ms_to_idx", last_us // 1000 + 1, "u8", **layout)
         count = ms = 0

@@ -66,9 +66,7 @@ def open_writer(
 class Writer:
     """Takes events in pieces of any size, in order; made by `open_writer`. Memory stays flat."""
 
-    def __init__(
-        self, target: Path, format: Format, spool: Spool, width: int, height: int, overwrite: bool
-    ) -> None:
+    def __init__(self, target: Path, format: Format, spool: Spool, width: int, height: int, overwrite: bool) -> None:
         self.finished = False
         self._target = target
         self._format = format

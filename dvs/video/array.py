@@ -29,9 +29,7 @@ def open_array(path: Path, request: Request) -> Frames:
     else:
         times_us = check_times(times_us, name)
         if times_us.size != len(stack):
-            raise InputError(
-                f"{name} has {len(stack)} frames but {times_us.size} times_us; give one for each frame"
-            )
+            raise InputError(f"{name} has {len(stack)} frames but {times_us.size} times_us; give one for each frame")
         times_us = times_us - times_us[:1]
     span = request.slice_of(times_us, name)
     encoding = request.encoding or request.encoding_of(default_encoding(stack[span.start], name))

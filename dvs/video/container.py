@@ -88,9 +88,7 @@ def _frames(
                 if not timed:
                     t_us = number * 1e6 / request.fps
                 elif frame.pts is None:
-                    raise InputError(
-                        f"{name} has a frame without a time after {t_us / 1e6:.6f} s; re-encode it"
-                    )
+                    raise InputError(f"{name} has a frame without a time after {t_us / 1e6:.6f} s; re-encode it")
                 else:
                     # Fractions are exact; they are rounded once, to a float.
                     t_us = float((frame.pts - first.pts) * first.time_base * 1_000_000)
@@ -106,9 +104,7 @@ def _frames(
 
     width, height = layout.size
     encoding = LINEAR if layout.colour else layout.encoding
-    return Frames(
-        width=width, height=height, encoding=encoding, read=read, count=count, name=name, digest=digest
-    )
+    return Frames(width=width, height=height, encoding=encoding, read=read, count=count, name=name, digest=digest)
 
 
 def _open(source: str | BinaryIO, name: str) -> "InputContainer":

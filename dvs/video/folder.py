@@ -66,9 +66,7 @@ class _Pictures:
 
 def _images(path: Path) -> list[Path]:
     """The images in a folder, in natural order."""
-    images = [
-        file for file in path.iterdir() if file.suffix.lower() in _KINDS and not file.name.startswith(".")
-    ]
+    images = [file for file in path.iterdir() if file.suffix.lower() in _KINDS and not file.name.startswith(".")]
     kinds = sorted({_KINDS[image.suffix.lower()] for image in images})
     if not images:
         raise InputError(f"{path} holds no images, expected png, jpg, tif, bmp or webp files")

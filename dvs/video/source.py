@@ -69,17 +69,13 @@ def _open(source: str | Path | int, request: Request) -> Frames:
     path = Path(str(source))
     live = not path.exists() and (str(source) == "-" or str(source).isdecimal())
     if not live and not path.exists():
-        raise InputError(
-            f"{source} does not exist; give a video file, a folder of images, a webcam number or -"
-        )
+        raise InputError(f"{source} does not exist; give a video file, a folder of images, a webcam number or -")
     if path.is_dir():
         return open_folder(path, request)
     if path.suffix.lower() in (".npy", ".npz"):
         return open_array(path, request)
     if request.timestamps is not None:
-        raise ParameterError(
-            f"{source} has times of its own; timestamps go with a folder or an array, use fps here"
-        )
+        raise ParameterError(f"{source} has times of its own; timestamps go with a folder or an array, use fps here")
     if live:
         return open_pipe(request) if str(source) == "-" else open_webcam(int(source), request)
     return open_container(path, request)
