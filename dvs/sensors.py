@@ -195,7 +195,7 @@ def load_sensor(name_or_path: str | os.PathLike[str]) -> Sensor:
 
     Raises ParameterError for an unknown name or a file that is missing or says something wrong.
 
-    >>> load_sensor("davis346").width, sensor("ideal").width
+    >>> load_sensor("davis346").width, load_sensor("ideal").width
     (346, None)
     """
     text = os.fspath(name_or_path)
