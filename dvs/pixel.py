@@ -72,6 +72,9 @@ DRAW_LEAK_PHASE, DRAW_HOT = _FIXED + 10, _FIXED + 11
 LOWEST_THETA = 0.1
 """Lowest threshold that mismatch makes of a pixel, relative to the nominal one."""
 
+# a * b + c in one instruction, and nothing else of "fast maths".
+_FUSED = {"contract"}
+
 _PRECISION_US = 1e-6
 _PRECISION_LN = 1e-10
 _ROUNDING = np.float32(1e-6)
@@ -93,7 +96,7 @@ def _light_of_kind(value, table):
     return lambda value, table: table[value]
 
 
-@njit(cache=True, nogil=True, inline="always", error_model="numpy")
+@njit(cache=True, nogil=True, inline="always", error_model="numpy", fastmath=_FUSED)
 def _exp_minus(x):
     """exp(-x) for x >= 0, to 1e-12 of its value at 0, in a form that the compiler vectorises."""
     x = min(x, 40.0) * (1 / 128)
@@ -109,7 +112,7 @@ def _exp_minus(x):
     return p
 
 
-@njit(cache=True, nogil=True, inline="always", error_model="numpy")
+@njit(cache=True, nogil=True, inline="always", error_model="numpy", fastmath=_FUSED)
 def _exp_minus_single(x):
     """exp(-x) for x >= 0 in single precision, to 1e-4: enough for a hazard."""
     x = min(x, np.float32(60.0)) * np.float32(1 / 64)
@@ -123,7 +126,7 @@ def _exp_minus_single(x):
     return p
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FUSED)
 def _sweep(wide, narrow, theta_on, theta_off, dt):
     """Move the tile by `dt` us as if nothing happened, noting how near v - r comes to each threshold.
 
@@ -152,7 +155,7 @@ def _sweep(wide, narrow, theta_on, theta_off, dt):
         wide[MEMORY + i] = memory - drift
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FUSED)
 def _wake(wide, narrow, awake, dt, noisy):
     """Say of each pixel whether it sleeps, is noisy or blind, or comes to a threshold; burn the fuses.
 
@@ -173,7 +176,7 @@ def _wake(wide, narrow, awake, dt, noisy):
         awake[i] = REACHING if reaches else (DISTURBED if disturbed else ASLEEP)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FUSED)
 def _root(x, slope, transient, k, level, low, high):
     """The w in [low, high] where x + slope w + transient (exp(-k w) - 1) passes `level`.
 
@@ -200,7 +203,7 @@ def _root(x, slope, transient, k, level, low, high):
     return w
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FUSED)
 def _crossing(x, slope, transient, k, span, theta_on, theta_off):
     """First time in [0, span] at which x + slope w + transient (exp(-k w) - 1) leaves the thresholds.
 
@@ -227,25 +230,25 @@ def _crossing(x, slope, transient, k, span, theta_on, theta_off):
     return span, NO_EVENT
 
 
-@njit(cache=True, nogil=True, inline="always", error_model="numpy")
+@njit(cache=True, nogil=True, inline="always", error_model="numpy", fastmath=_FUSED)
 def _law(laws, column, place):
     """The law in this column, `place` rows down its table (a fraction lies in between)."""
     row = np.uint64(min(place, laws.shape[0] - 2.0))
     return laws[row, column] + (place - row) * (laws[row + _NEXT, column] - laws[row, column])
 
 
-@njit(cache=True, nogil=True, inline="always", error_model="numpy")
+@njit(cache=True, nogil=True, inline="always", error_model="numpy", fastmath=_FUSED)
 def _attempts(laws, place, factor):
     """The f0 of a pixel `factor` times as noisy as the law says; below 0 it is hot, its rate -factor at any light."""
     return _law(laws, LAW_ATTEMPTS, place) * factor if factor >= 0.0 else -_law(laws, LAW_BOOST, place) * factor
 
 
-@njit(cache=True, nogil=True, inline="always", error_model="numpy")
+@njit(cache=True, nogil=True, inline="always", error_model="numpy", fastmath=_FUSED)
 def _place(laws, lowest, light):
     return min(max((light - lowest) * LAW_STEPS_PER_LN, 0.0), laws.shape[0] - 1.0)
 
 
-@njit(cache=True, nogil=True, inline="always", error_model="numpy")
+@njit(cache=True, nogil=True, inline="always", error_model="numpy", fastmath=_FUSED)
 def _load_lane(j, i, wide, narrow, lanes, nominal_on, nominal_off, per_us):
     """Copy pixel `i`, as it was at the start of the frame interval, into lane `j`."""
     theta_on = narrow[THETA_ON + i] * nominal_on
@@ -267,7 +270,7 @@ def _load_lane(j, i, wide, narrow, lanes, nominal_on, nominal_off, per_us):
     lanes[FIRE_FACTOR + j] = narrow[NOISE_FACTOR + i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FUSED)
 def _store_lane(j, i, wide, narrow, lanes, dt):
     """Copy lane `j`, which has reached the end of the frame interval, back to pixel `i`."""
     wide[PHOTORECEPTOR + i] = lanes[V + j]
@@ -281,7 +284,7 @@ def _store_lane(j, i, wide, narrow, lanes, dt):
     narrow[NOISE_OFF + i] = lanes[C_OFF + j]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FUSED)
 def _operate(lanes, count, kinds, laws, lowest, dt):
     """Set bandwidth, leak and noise of lanes that see again after an event to those at this light."""
     for j in range(np.uint64(count)):
@@ -297,7 +300,7 @@ def _operate(lanes, count, kinds, laws, lowest, dt):
         lanes[C_OFF + j] = c_off if event else lanes[C_OFF + j]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FUSED)
 def _end_blindness(lanes, count, hold, kinds, dt):
     """Take lanes that are blind for `hold` us, (count,), to where they see again; like after an event."""
     for j in range(np.uint64(count)):
@@ -316,7 +319,7 @@ def _end_blindness(lanes, count, hold, kinds, dt):
         kinds[j] = ON if blind else NO_EVENT
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FUSED)
 def _look_ahead(lanes, count, dt, noisy):
     """The way of each lane to the end of the frame, how near it comes to the thresholds, its hazard."""
     for j in range(np.uint64(count)):
@@ -347,7 +350,7 @@ def _look_ahead(lanes, count, dt, noisy):
         lanes[HAZARD + j] = lanes[FIRE + j] * hazard
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FUSED)
 def _store_quiet(lanes, count, lane_pixels, wide, narrow, dt):
     """Store the lanes to which nothing more happens within the frame; the others move up: their number."""
     left = np.uint64(0)
@@ -369,7 +372,7 @@ def _store_quiet(lanes, count, lane_pixels, wide, narrow, dt):
     return np.int64(left)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FUSED)
 def _cross(lanes, count, kinds):
     """When each lane first meets a threshold: WAIT and kind; NO_EVENT and all of the span if it does not.
 
@@ -405,7 +408,7 @@ def _cross(lanes, count, kinds):
         kinds[j] = (ON if on else OFF) if solved else (UNSOLVED if near else NO_EVENT)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FUSED)
 def _candidates(lanes, count):
     """Hazards of ON and OFF at the moment at which each lane's fuse ends."""
     for j in range(np.uint64(count)):
@@ -416,7 +419,7 @@ def _candidates(lanes, count):
         lanes[HAZARD_OFF + j] = lanes[FIRE + j] * _exp_minus(lanes[C_OFF + j] * to_off * to_off)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FUSED)
 def _race(lanes, count, kinds, lane_pixels, first, draws, seed):
     """Shot noise against signal: whichever comes first is the lane's event.
 
@@ -439,7 +442,7 @@ def _race(lanes, count, kinds, lane_pixels, first, draws, seed):
         kinds[j] = ON if lot < on else (OFF if lot < on + off else NO_EVENT)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FUSED)
 def _go(lanes, count, kinds, dt, refractory_us):
     """Move each lane to its event and on to where it sees again, or to the end of the frame."""
     for j in range(np.uint64(count)):
@@ -458,7 +461,7 @@ def _whole(count):
     return (np.int64(count) + LANES_AT_ONCE - 1) // LANES_AT_ONCE * LANES_AT_ONCE
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FUSED)
 def _solve(
     lanes, count, reaching, lane_pixels, kinds, wide, narrow, draws, first, laws, lowest,
     t0, dt, refractory_us, seed, noisy, out_t, out_address, emitted,
@@ -495,7 +498,7 @@ def _solve(
     return emitted
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FUSED)
 def advance_tiles(
     tiles, frames, table, times_us, state_wide, state_narrow, state_draws,
     pixels, laws, lowest, seed, noisy, out_t, out_address, ends,
@@ -561,12 +564,12 @@ def advance_tiles(
             state_draws[tile] = draws
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FUSED)
 def _spread(deviation, seed, pixel, draw):
     return deviation * normal(seed, pixel, draw) if deviation > 0.0 else 0.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", fastmath=_FUSED)
 def start_tiles(tiles, frame, table, wide, narrow, draws, pixels, spreads, still_us, hot, laws, lowest, seed):
     """Pixels that have watched the first frame for `still_us`: settled, with a random phase of their leak.
 
