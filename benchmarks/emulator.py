@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,20 @@ def contestants(frames: NDArray[np.uint8]) -> dict[str, Callable[[], int]]:
         runs["eventcv-default"] = lambda: len(eventcv.simulate(frames, fps=FPS, seed=1))
     except ImportError:
         print("eventcv is not installed: pip install 'microsaccade[bench]'", file=sys.stderr)
+    try:
+        from eventify import frame_to_event_tuples
+
+        def eventify() -> int:
+            # It has no noise, no memory from frame to frame, and a threshold of 0.05.
+            pairs = pairwise(frames)
+            return sum(
+                len(frame_to_event_tuples(before, after, k * 10_000, (k + 1) * 10_000))
+                for k, (before, after) in enumerate(pairs)
+            )
+
+        runs["eventify"] = eventify
+    except ImportError:
+        print("eventify is not installed: pip install 'microsaccade[bench]'", file=sys.stderr)
     return runs
 
 
