@@ -23,7 +23,12 @@ def new_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterat
 
 
 def refuse_existing(target: Path, overwrite: bool) -> None:
-    """`OutputError` where the target exists, unless it is a regular file that may be overwritten."""
+    """`OutputError` where the target exists, unless it is a regular file that may be overwritten.
+
+    Also where its folder does not exist.
+    """
+    if not target.parent.exists():
+        raise OutputError(f"{target} cannot be written: there is no folder {target.parent}; make it first")
     if os.path.lexists(target) and not target.is_file():
         raise OutputError(f"{target} exists and is not a regular file; choose another name")
     if os.path.lexists(target) and not overwrite:

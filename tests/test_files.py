@@ -643,7 +643,7 @@ def test_folders_and_devices_are_never_replaced(overwrite, tmp_path):
 def test_a_folder_that_cannot_be_written_is_refused_before_any_work(folder, tmp_path):
     (tmp_path / "file").write_text("precious")
     writer = open_writer(tmp_path / folder / "a.h5", 1, 1)
-    with pytest.raises(OutputError, match=r"a.h5 cannot be written: .*directory") as caught:
+    with pytest.raises(OutputError, match=r"a.h5 cannot be written: (there is no folder|.*directory)") as caught:
         writer.__enter__()
     assert "\n" not in str(caught.value)
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
