@@ -577,9 +577,12 @@ def test_an_interrupt_keeps_what_is_finished(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["dsec", "v2e"])
-def test_an_interrupt_in_the_middle_of_a_write_is_no_crash(name, tmp_path, monkeypatch):
+def test_an_interrupt_in_the_middle_of_a_write_is_no_crash(name, tmp_path, monkeypatch, request):
     """Ctrl-C while HDF5 waits for the disk; an exception through HDF5 would end this process."""
     written = QuietFile.write
+    # A suite that runs in the background of a shell inherits an ignored Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
 
     def write_and_interrupt(self, data):
         signal.raise_signal(signal.SIGINT)
