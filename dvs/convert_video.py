@@ -9,7 +9,7 @@ import sys
 import threading
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +20,7 @@ import click
 
 from dvs import v2e_options
 from dvs.errors import InputError, MicrosaccadeError
-from dvs.sensors import Sensor, load_sensor
+from dvs.sensors import Sensor, load_sensor, parse_setting
 from dvs.v2e_options import modern_name
 
 if TYPE_CHECKING:
@@ -265,19 +265,9 @@ def _sensor(options: Mapping[str, Any]) -> Sensor:
         width, height = (None, None) if options["size"] == "native" else options["size"]
         changes |= {"width": width, "height": height}
     for assignment in options["set_"]:
-        name, equals, text = assignment.partition("=")
-        if not equals:
-            raise click.UsageError(f"--set {assignment} gives no value; write --set hot_pixel_hz=5")
-        changes[name.strip().replace("-", "_")] = _number(text.strip())
+        field, value = parse_setting(assignment)
+        changes[field.replace("-", "_")] = value
     return sensor.with_(**changes)
-
-
-def _number(text: str) -> int | float | str:
-    """The number a text stands for, else the text."""
-    for kind in (int, float):
-        with suppress(ValueError):
-            return kind(text)
-    return text
 
 
 def _conversion(options: Mapping[str, Any]) -> "Conversion":

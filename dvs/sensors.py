@@ -10,6 +10,7 @@ import os
 import textwrap
 import tomllib
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from importlib.resources import files
 from numbers import Integral, Real
@@ -17,6 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from dvs.errors import ParameterError
+
+SET_BY_USER = "set by the user"
+"""Source of a number that was changed."""
 
 READOUTS = ("none", "row-arbiter", "row-scan")
 
@@ -131,7 +135,7 @@ class Sensor:
         for key in changes:
             if key not in _UNITS and key != "name":
                 raise ParameterError(f"a sensor has no field {key!r}{_did_you_mean(key, _UNITS)}")
-        given = {key: Source(unit=_UNITS[key], source="set by the user") for key in changes if key in _UNITS}
+        given = {key: Source(unit=_UNITS[key], source=SET_BY_USER) for key in changes if key in _UNITS}
         return replace(self, **changes, sources={**self.sources, **given})
 
     def to_dict(self) -> dict[str, Any]:
@@ -206,6 +210,23 @@ def load_sensor(name_or_path: str | os.PathLike[str]) -> Sensor:
         except (OSError, UnicodeDecodeError) as error:
             raise ParameterError(f"cannot read the sensor file {path}: {error}; give a .toml file") from None
     return _preset(text)
+
+
+def parse_setting(text: str) -> tuple[str, int | float | str]:
+    """Field and value of a change written as FIELD=VALUE, for `Sensor.with_`.
+
+    Raises ParameterError where there is no value.
+
+    >>> parse_setting("theta_on=0.3")
+    ('theta_on', 0.3)
+    """
+    name, equals, value = (part.strip() for part in text.partition("="))
+    if not equals:
+        raise ParameterError(f"--set {text} gives no value; write --set FIELD=VALUE, such as --set theta_on=0.3")
+    for kind in (int, float):
+        with suppress(ValueError):
+            return name, kind(value)
+    return name, value
 
 
 def _preset(name: str) -> Sensor:

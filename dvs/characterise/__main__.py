@@ -17,7 +17,7 @@ from dvs.characterise.measurement import Measurement
 from dvs.characterise.poster import poster, value_text
 from dvs.errors import MicrosaccadeError, ParameterError
 from dvs.new_file import clear_errors, new_file
-from dvs.sensors import Sensor, load_sensor, sensor_names
+from dvs.sensors import Sensor, load_sensor, parse_setting, sensor_names
 
 _PICTURES = (".png", ".pdf", ".svg")
 
@@ -95,22 +95,8 @@ def main(
 
 
 def _changed(sensor: Sensor, changes: tuple[str, ...]) -> Sensor:
-    values = {}
-    for change in changes:
-        field, equals, text = change.partition("=")
-        if not equals:
-            raise ParameterError(f"--set {change} is not a change; write --set FIELD=VALUE, such as theta_on=0.3")
-        values[field.strip()] = _value(text.strip())
+    values = dict(parse_setting(change) for change in changes)
     return sensor.with_(**values) if values else sensor
-
-
-def _value(text: str) -> int | float | str:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
 
 
 def _measured(sensor: Sensor, seed: int, lux: float, quiet: bool) -> dict[str, Measurement]:

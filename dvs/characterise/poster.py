@@ -9,7 +9,7 @@ import numpy as np
 
 from dvs.characterise.measurement import Measurement, Number
 from dvs.charts import INK, OFF, ON
-from dvs.sensors import Sensor
+from dvs.sensors import SET_BY_USER, Sensor
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 _COLUMNS = 4
 _LINE_PT = 10.5
-# What Sensor.with_ writes down as a source.
-_SET_BY_USER = "set by the user"
 
 _VIOLET, _GREEN = "#8a5cc2", "#2f9e77"
 
@@ -134,13 +132,13 @@ def _footer(sensor: Sensor, seed: int, illuminance_lux: float) -> str:
     changed = [
         f"{field} = {getattr(sensor, field)}"
         for field, source in sensor.sources.items()
-        if source.source == _SET_BY_USER
+        if source.source == SET_BY_USER
     ]
     parts = [
         f"microsaccade {version('microsaccade')}",
         f"sensor {sensor.name}, {size}, {estimates} of {len(sensor.sources)} stated parameters are estimates",
         f"{illuminance_lux:g} lux where the light is not varied",
         f"seed {seed}",
-        f"set by the user: {', '.join(changed)}" if changed else "",
+        f"{SET_BY_USER}: {', '.join(changed)}" if changed else "",
     ]
     return "  |  ".join(part for part in parts if part)
