@@ -46,15 +46,27 @@ def _order(interval, tile_times, tile_addresses, tile_ends, width, bounds_us, ev
         return
     places = np.zeros(longest + 2, np.int64)
     for tile in range(tile_ends.shape[0]):
-        for j in range(tile_ends[tile, interval - 1] if interval > 0 else 0, tile_ends[tile, interval]):
+        for j in _of_interval(tile_ends[tile], interval):
             places[tile_times[tile, j] - start_us + 1] += 1
-    for key in range(longest + 1):
-        places[key + 1] += places[key]
+    _counts_to_places(places)
     for tile in range(tile_ends.shape[0]):
-        for j in range(tile_ends[tile, interval - 1] if interval > 0 else 0, tile_ends[tile, interval]):
+        for j in _of_interval(tile_ends[tile], interval):
             key = tile_times[tile, j] - start_us
             _put(events[places[key]], tile_times[tile, j], tile_addresses[tile, j], width)
             places[key] += 1
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _of_interval(ends, interval):
+    """Where the events of one frame interval stand in the row of a tile."""
+    return range(ends[interval - 1] if interval > 0 else 0, ends[interval])
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _counts_to_places(counts):
+    """Counts, each one place late, become the places at which the first of each key goes."""
+    for key in range(counts.size - 1):
+        counts[key + 1] += counts[key]
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -74,7 +86,7 @@ def _order_long(interval, tile_times, tile_addresses, tile_ends, width, start_us
     addresses = np.empty(events.size, np.int32)
     filled = 0
     for tile in range(tile_ends.shape[0]):
-        for j in range(tile_ends[tile, interval - 1] if interval > 0 else 0, tile_ends[tile, interval]):
+        for j in _of_interval(tile_ends[tile], interval):
             keys[filled] = tile_times[tile, j] - start_us
             addresses[filled] = tile_addresses[tile, j]
             filled += 1
@@ -83,8 +95,7 @@ def _order_long(interval, tile_times, tile_addresses, tile_ends, width, start_us
         places = np.zeros(_DIGIT_MASK + 2, np.int64)
         for key in keys:
             places[((key >> shift) & _DIGIT_MASK) + 1] += 1
-        for digit in range(_DIGIT_MASK + 1):
-            places[digit + 1] += places[digit]
+        _counts_to_places(places)
         new_keys, new_addresses = np.empty_like(keys), np.empty_like(addresses)
         for j in range(keys.size):
             digit = (keys[j] >> shift) & _DIGIT_MASK
@@ -114,8 +125,7 @@ def _count_sort(events, start_us, span_us, ordered):
     places = np.zeros(span_us + 2, np.int64)
     for event in events:
         places[event.t - start_us + 1] += 1
-    for key in range(span_us + 1):
-        places[key + 1] += places[key]
+    _counts_to_places(places)
     for event in events:
         key = event.t - start_us
         ordered[places[key]] = event
