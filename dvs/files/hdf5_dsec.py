@@ -33,7 +33,7 @@ MAX_MS = 10**9  # 11.6 days, an index of 8 GB: whatever is longer has a wrong ti
 def write(path: Path, spool: Spool, attributes: Attributes) -> None:
     """Write the events; raises `FormatError` for a recording of more than 11 days."""
     first_us, last_us = map(int, spool.ends["t"]) if len(spool) else (0, -1)
-    offset_us = 0 if first_us >= 0 and last_us < 2**32 else first_us // 1000 * 1000
+    offset_us = 0 if first_us >= 0 and last_us < 2**32 else max(first_us // 1000 * 1000, np.iinfo(np.int64).min)
     last_us -= offset_us
     if last_us // 1000 >= MAX_MS:
         raise FormatError(
