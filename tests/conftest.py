@@ -1,6 +1,7 @@
 """Fixtures shared by the tests."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,3 +17,20 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no recordings at {folder}; set MICROSACCADE_SHARED to the folder that holds them")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def fresh_brian(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Brian2 as a new script finds it, but without compiling: each test of `snn` begins here."""
+    if not request.path.name.startswith("test_snn"):
+        yield
+        return
+    import brian2
+
+    kept = brian2.prefs.codegen.target, brian2.prefs.core.default_float_dtype
+    brian2.prefs.codegen.target = "numpy"
+    brian2.start_scope()
+    brian2.defaultclock.dt = 0.1 * brian2.ms
+    yield
+    brian2.reset_device()
+    brian2.prefs.codegen.target, brian2.prefs.core.default_float_dtype = kept
