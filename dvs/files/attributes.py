@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dvs.errors import InputError
-from dvs.events import EVENT_DTYPE, Recording, make_events
+from dvs.events import EVENT_DTYPE, EventArray, Recording, make_events
 
 Attributes = Mapping[str, int | str]
 ATTRIBUTES = ("width", "height", "start_us", "stop_us", "provenance")
@@ -39,16 +39,10 @@ def _plain(value: object) -> object:
     return str(value)
 
 
-def recording_from_columns(
-    x: NDArray[Any], y: NDArray[Any], t_us: NDArray[Any], p: NDArray[Any], attributes: Mapping[str, Any]
-) -> Recording:
-    """Four columns of shape (N,), as a file holds them, as a recording.
+def events_from_columns(x: NDArray[Any], y: NDArray[Any], t_us: NDArray[Any], p: NDArray[Any]) -> EventArray:
+    """Four columns of shape (N,), as a file holds them, as events in order of time (stable).
 
-    Polarities may be 0/1, -1/+1 or bool. Events that a file holds out of order are sorted by
-    time (stable). Without `width` or `height` the sensor ends at the outermost event; without
-    `start_us` or `stop_us` it was watched from the first event to the last.
-
-    Raises `InputError` for numbers that are no events of this sensor.
+    Polarities may be 0/1, -1/+1 or bool. Raises `InputError` for numbers that are no events.
     """
     for name, column in {"x": x, "y": y, "t": t_us, "p": p}.items():
         limits = np.iinfo(EVENT_DTYPE[name])
@@ -64,6 +58,21 @@ def recording_from_columns(
     events = make_events(x, y, t_us, p > 0)
     if (np.diff(events["t"]) < 0).any():
         events = events[np.argsort(events["t"], kind="stable")]
+    return events
+
+
+def recording_from_columns(
+    x: NDArray[Any], y: NDArray[Any], t_us: NDArray[Any], p: NDArray[Any], attributes: Mapping[str, Any]
+) -> Recording:
+    """Four columns of shape (N,), as a file holds them, as a recording.
+
+    Polarities may be 0/1, -1/+1 or bool. Events that a file holds out of order are sorted by
+    time (stable). Without `width` or `height` the sensor ends at the outermost event; without
+    `start_us` or `stop_us` it was watched from the first event to the last.
+
+    Raises `InputError` for numbers that are no events of this sensor.
+    """
+    events = events_from_columns(x, y, t_us, p)
     known = dict(attributes)
     if events.size:
         known.setdefault("width", int(events["x"].max()) + 1)

@@ -5,10 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from dvs.errors import MissingExtraError
 
@@ -63,8 +60,8 @@ def new_hdf5(path: Path) -> Iterator[tuple["h5py.File", QuietFile]]:
         quiet.check()
 
 
-def read_whole(dataset: "h5py.Dataset") -> NDArray[np.integer]:
-    """All numbers of a data set; raises `MissingExtraError` for a compression that h5py lacks."""
+def readable(dataset: "h5py.Dataset") -> "h5py.Dataset":
+    """The same data set; raises `MissingExtraError` for a compression that h5py lacks."""
     import h5py
 
     with suppress(ImportError):
@@ -76,4 +73,12 @@ def read_whole(dataset: "h5py.Dataset") -> NDArray[np.integer]:
         raise MissingExtraError(
             f"{dataset.file.filename} has a compression that h5py lacks, as Blosc is: pip install hdf5plugin"
         )
-    return dataset[:]
+    return dataset
+
+
+def root_attributes(path: Path) -> dict[str, Any]:
+    """The attributes of the file itself."""
+    import h5py
+
+    with h5py.File(path) as file:
+        return dict(file.attrs)

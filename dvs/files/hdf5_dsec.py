@@ -16,16 +16,20 @@ reader of h5py arrays, DSEC's own included, notices no difference.
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dvs.errors import FormatError
-from dvs.events import Recording
-from dvs.files.attributes import Attributes, recording_from_columns
+from dvs.events import EventArray, Recording
+from dvs.files.attributes import Attributes, events_from_columns, recording_from_columns
 from dvs.files.format import Format
-from dvs.files.hdf5 import COMPRESSION, new_hdf5, read_whole
+from dvs.files.hdf5 import COMPRESSION, new_hdf5, readable, root_attributes
 from dvs.files.spool import BLOCK, Spool
+
+if TYPE_CHECKING:
+    import h5py
 
 MAX_MS = 10**9  # 11.6 days, an index of 8 GB: whatever is longer has a wrong time in it
 
@@ -76,9 +80,26 @@ def read(path: Path) -> Recording:
     import h5py
 
     with h5py.File(path) as file:
-        x, y, t, p = (read_whole(file[f"events/{name}"]) for name in "xytp")
-        offset_us = int(file["t_offset"][()]) if "t_offset" in file else 0
-        return recording_from_columns(x, y, t.astype(np.int64) + offset_us, p, file.attrs)
+        (columns,) = _columns(file, max(len(file["events/t"]), 1))
+        return recording_from_columns(*columns, file.attrs)
+
+
+def blocks(path: Path) -> Iterator[EventArray]:
+    """The events as the file holds them, `BLOCK` at a time."""
+    import h5py
+
+    with h5py.File(path) as file:
+        for columns in _columns(file, BLOCK):
+            yield events_from_columns(*columns)
+
+
+def _columns(file: "h5py.File", size: int) -> Iterator[tuple[NDArray, ...]]:
+    """x, y, t and p of `size` events after the other; without events, once none."""
+    x, y, t, p = (readable(file[f"events/{name}"]) for name in "xytp")
+    offset_us = int(file["t_offset"][()]) if "t_offset" in file else 0
+    for first in range(0, max(len(t), 1), size):
+        part = slice(first, first + size)
+        yield x[part], y[part], t[part].astype(np.int64) + offset_us, p[part]
 
 
 def recognises(path: Path) -> bool:
@@ -91,4 +112,12 @@ def recognises(path: Path) -> bool:
         return all(f"events/{name}" in file for name in "xytp")
 
 
-FORMAT = Format(name="dsec", suffixes=(".h5", ".hdf5"), write=write, read=read, recognises=recognises)
+FORMAT = Format(
+    name="dsec",
+    suffixes=(".h5", ".hdf5"),
+    write=write,
+    read=read,
+    recognises=recognises,
+    attributes=root_attributes,
+    blocks=blocks,
+)

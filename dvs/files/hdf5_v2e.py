@@ -5,14 +5,15 @@ Columns are t (microseconds), x, y, p (0 = OFF, 1 = ON), gzip-compressed. Times 
 writes none, so from its files they are inferred.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from dvs.events import Recording
-from dvs.files.attributes import Attributes, recording_from_columns
+from dvs.events import EventArray, Recording
+from dvs.files.attributes import Attributes, events_from_columns, recording_from_columns
 from dvs.files.format import Format
-from dvs.files.hdf5 import COMPRESSION, new_hdf5, read_whole
+from dvs.files.hdf5 import COMPRESSION, new_hdf5, readable, root_attributes
 from dvs.files.spool import BLOCK, Spool
 
 
@@ -34,8 +35,19 @@ def read(path: Path) -> Recording:
     import h5py
 
     with h5py.File(path) as file:
-        t, x, y, p = read_whole(file["events"]).T
+        t, x, y, p = readable(file["events"])[:].T
         return recording_from_columns(x, y, t, p, file.attrs)
+
+
+def blocks(path: Path) -> Iterator[EventArray]:
+    """The events as the file holds them, `BLOCK` at a time."""
+    import h5py
+
+    with h5py.File(path) as file:
+        matrix = readable(file["events"])
+        for first in range(0, len(matrix), BLOCK):
+            t, x, y, p = matrix[first : first + BLOCK].T
+            yield events_from_columns(x, y, t, p)
 
 
 def recognises(path: Path) -> bool:
@@ -54,6 +66,8 @@ FORMAT = Format(
     write=write,
     read=read,
     recognises=recognises,
+    attributes=root_attributes,
+    blocks=blocks,
     first_us=0,
     last_us=2**32 - 1,
 )

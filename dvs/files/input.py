@@ -3,6 +3,8 @@
 import os
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from dvs.errors import FormatError, InputError, MicrosaccadeError
@@ -26,13 +28,20 @@ def read(path: str | os.PathLike[str], *, format: str | None = None) -> Recordin
     for one that is unknown, cut short or not what its suffix says, and `MissingExtraError`.
     """
     path = Path(path)
+    with one_line(path):
+        return format_to_read(path, format).read(path)
+
+
+@contextmanager
+def one_line(path: Path) -> Iterator[None]:
+    """Whatever fails while `path` is read becomes one line that names the file."""
     try:
         with path.open("rb"):
             pass
     except OSError as error:
         raise InputError(f"{path} cannot be opened: {error.strerror}") from error
     try:
-        return format_to_read(path, format).read(path)
+        yield
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except MicrosaccadeError:
