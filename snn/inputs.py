@@ -1,0 +1,365 @@
+"""Events drive Brian2: an ordinary NeuronGroup whose neurons spike when the pixels of a camera do.
+
+`EventInput` makes the group once; what it sees, a recording, a file, a live emulator or an environment,
+can be changed as often as you like, also after the network was compiled.
+"""
+
+import itertools
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from brian2 import NetworkOperation, NeuronGroup, Quantity, get_device, ms, second, us
+from brian2.devices.device import RuntimeDevice
+from numpy.typing import NDArray
+
+from dvs.emulator import Batch, Settings, advance
+from dvs.emulator import start as start_emulator
+from dvs.errors import InputError, ParameterError
+from dvs.events import EventArray, Recording, check_events, empty_events
+from dvs.files.recording_file import RecordingFile, open_recording
+from dvs.frames import frames_from_array
+from dvs.luminance import Encoding
+from snn.binning import Collisions, SpikeBlock, Timing, check_collisions, spike_blocks
+from snn.channels import Channels, Polarity
+from snn.standalone_input import SpikeFile
+
+Source = EventArray | Recording | RecordingFile | str | os.PathLike[str] | Iterator[Batch] | Iterator[EventArray]
+Chunks = Iterable[tuple[EventArray, float, Timing]]
+
+# Events looked at together: enough for vector code, few beside any network.
+_CHUNK = 1 << 18
+
+
+class EventInput:
+    """Input neurons (polarity, y, x) of a Brian2 network that spike with the events of a camera.
+
+    `group` is the NeuronGroup: connect it, monitor it, add it to a Network like any other. Neuron number
+    (p * H + y) * W + x, with (P, H, W) = `shape`; each neuron has the constants p, y and x.
+
+    width, height: of the sensor. dt: the step, by default Brian2's. polarity: "split" (OFF is p = 0, ON p = 1),
+    "merge", "on" or "off". roi: (x, y, width, height) in pixels. pool: pool x pool pixels share a neuron.
+    collisions: what happens to two events of one neuron in one step: "error" says so; "first" keeps one spike and
+    counts the rest in `dropped`; "count" makes one spike, and the number of its events is the neuron's variable
+    `count` (a synapse uses it as `count_pre`); "spread" moves later ones to the next steps that are free.
+
+    An event at time t makes a spike in the step that contains t, as Brian2's SpikeGeneratorGroup has it.
+    In C++ standalone the spikes are read from a file while the network runs: `show` something else, run the binary
+    again, and nothing is compiled.
+
+    >>> import dvs
+    >>> eye = EventInput(width=4, height=2, dt=1 * ms)
+    >>> eye.show(dvs.make_events(x=[3], y=[1], t_us=[2500], p=[1]))
+    >>> eye.shape, eye.group.N
+    ((2, 2, 4), 16)
+    """
+
+    def __init__(
+        self,
+        *,
+        width: int,
+        height: int,
+        dt: Quantity | None = None,
+        polarity: Polarity = "split",
+        roi: tuple[int, int, int, int] | None = None,
+        pool: int = 1,
+        collisions: Collisions = "error",
+        name: str = "input",
+    ) -> None:
+        check_collisions(collisions)
+        self.channels = Channels(width=width, height=height, polarity=polarity, roi=roi, pool=pool)
+        self.collisions = collisions
+        self.dropped = 0
+        self._begin: Callable[[], Chunks] = _nothing
+        self._fed: deque[tuple[EventArray, float, Timing]] | None = None
+        self._file = None if isinstance(get_device(), RuntimeDevice) else SpikeFile(name, len(self.channels))
+        self.group = self._make_group(dt, name)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(polarities, H, W) of the input neurons."""
+        return self.channels.shape
+
+    def show(self, source: Source, *, start: Quantity = 0 * ms, speed: float = 1.0, repeat: int | None = 1) -> None:
+        """Let the group see `source` from now on, beginning `start` after now.
+
+        source: events (sorted, microseconds from 0), a `Recording`, a file or its path (HDF5 is read while the
+        network runs), or an iterator of events or of `dvs.stream`'s batches, a live emulator. The moment at which a
+        recording began to be watched falls on `start`. speed: 2 shows it in half the time. repeat: how often; None
+        is for ever. Raises `InputError` for events that are not in order or not on this sensor.
+        """
+        if not (np.isfinite(speed) and speed > 0):
+            raise ParameterError(f"speed is {speed}, expected a number above 0")
+        if repeat is not None and repeat < 1:
+            raise ParameterError(f"repeat is {repeat}, expected 1 or more, or None for ever")
+        if start < 0 * second:
+            raise ParameterError(f"start is {start}, expected 0 or later: what is past cannot be shown")
+        if isinstance(source, str | os.PathLike):
+            source = open_recording(Path(source))
+        if isinstance(source, np.ndarray):
+            source = Recording(events=source, width=self.channels.width, height=self.channels.height)
+        timing = replace(self._now(), offset_us=self._now().offset_us + float(start / us), speed=speed)
+        if isinstance(source, Recording | RecordingFile):
+            self._check_size(source.width, source.height)
+            if repeat != 1 and source.duration_s == 0:
+                raise InputError("the recording has no duration, so it cannot be repeated; give its stop_us")
+            begin = partial(_recorded, source, timing, repeat)
+        elif repeat != 1:
+            raise ParameterError("a live source is seen once; leave out repeat")
+        else:
+            begin = _once(_live(source, timing, self.channels))
+        if self._file is not None and (repeat is None or isinstance(source, Iterator)):
+            raise ParameterError("a compiled network reads its spikes from a file: show it a recording that ends")
+        self._show(begin)
+
+    def watch(
+        self,
+        see: Callable[[Quantity], NDArray],
+        settings: Settings,
+        *,
+        every: Quantity,
+        encoding: Encoding | None = None,
+    ) -> None:
+        """Let an emulated camera look at a world that may depend on what the network does.
+
+        see: called every `every` with the time since now; returns the frame (height, width) at that time, as codes of
+        `encoding` (by default sRGB for uint8, linear luminance for float). settings: of the emulator.
+        The events between two frames are known when the later one is, and so they arrive one `every` later.
+        """
+        if self._file is not None:
+            raise ParameterError("a compiled network cannot call Python; use the runtime device to watch a world")
+        if every < self.group.clock.dt:
+            raise ParameterError(f"every is {every}, expected at least one step of {self.group.clock.dt}")
+        self._show(_once(_watched(see, settings, float(every / us), encoding, self._now(), self._check_size)))
+
+    def feed(self, events: EventArray, duration: Quantity) -> None:
+        """Let the group see the events of the next `duration`, t in microseconds from its beginning.
+
+        For a network that runs piece by piece. The first call ends what was shown before; where nothing is fed,
+        nothing is seen.
+        """
+        check_events(events, self.channels.width, self.channels.height)
+        span_us = float(duration / us)
+        if events.size and not (events["t"][0] >= 0 and events["t"][-1] < span_us):
+            raise InputError(
+                f"the events are at {events['t'][0]} to {events['t'][-1]} us, expected 0 to {span_us:g} us; "
+                "give the events of this interval, counted from its beginning"
+            )
+        if self._fed is None:
+            self._show(_once(self._feeding()))
+            self._fed = deque()
+        self._fed.append((events, span_us, self._now()))
+
+    def blank(self) -> None:
+        """Let the group see nothing."""
+        self._show(_nothing)
+
+    def blocks(self) -> Iterator[SpikeBlock]:
+        """The spikes of what is shown, from its beginning; of a live source only once."""
+        return spike_blocks(self._begin(), self.channels, self.collisions)
+
+    def _show(self, begin: Callable[[], Chunks]) -> None:
+        self._begin, self._fed = begin, None
+        if self._file is not None:
+            self.dropped = self._file.write([self.blocks()])
+        else:
+            self._player.restart()
+
+    def _now(self) -> Timing:
+        clock = self.group.clock
+        step = 0 if self._file is not None else int(clock.variables["timestep"].get_value()[0])
+        dt_us = float(clock.dt / us)
+        return Timing(dt_us=dt_us, offset_us=step * dt_us)
+
+    def _feeding(self) -> Chunks:
+        while True:
+            if self._fed:
+                yield self._fed.popleft()
+            else:
+                now = self._now()
+                yield empty_events(), now.dt_us, now
+
+    def _check_size(self, width: int, height: int) -> None:
+        if (width, height) != (self.channels.width, self.channels.height):
+            raise InputError(
+                f"the source is {width}x{height}, {self.group.name} sees a sensor of "
+                f"{self.channels.width}x{self.channels.height}; make an EventInput of that size, or crop the events"
+            )
+
+    def _make_group(self, dt: Quantity | None, name: str) -> NeuronGroup:
+        equations = "p : integer (constant)\ny : integer (constant)\nx : integer (constant)"
+        graded = self.collisions == "count"
+        if graded:
+            equations += "\ncount : integer"
+        options = {"dt": dt, "name": name, "reset": "", "order": 0}
+        if self._file is None:
+            group = NeuronGroup(len(self.channels), equations, threshold="False", **options)
+            # The spikes of a step are put where the threshold would put them, at the same moment.
+            group.thresholder["spike"].active = False
+            self._player = _Player(self, group)
+            group.contained_objects.append(
+                NetworkOperation(self._player, clock=group.clock, when="thresholds", name=f"{name}_player")
+            )
+        else:
+            events = f"{self._file.function_name}(i, t_in_timesteps)"
+            group = NeuronGroup(
+                len(self.channels), equations, threshold="count > 0" if graded else f"{events} > 0",
+                namespace={self._file.function_name: self._file.function}, **options,
+            )  # fmt: skip
+            if graded:
+                group.run_regularly(f"count = {events}", dt=dt, when="thresholds", order=-1)
+        group.p, group.y, group.x = self.channels.coordinates()
+        group.resetter["spike"].active = False
+        return group
+
+
+def event_input(source: Recording | RecordingFile | str | os.PathLike[str], **options: Any) -> EventInput:
+    """An `EventInput` of the size of a recording or event file, which is shown at once.
+
+    Options are those of `EventInput` and of `EventInput.show`.
+    """
+    if isinstance(source, str | os.PathLike):
+        source = open_recording(Path(source))
+    if not isinstance(source, Recording | RecordingFile):
+        raise InputError(
+            f"the source is a {type(source).__name__}, which has no sensor size; "
+            "make an EventInput(width=..., height=...) and show it there"
+        )
+    shown = {name: options.pop(name) for name in ("start", "speed", "repeat") if name in options}
+    eye = EventInput(width=source.width, height=source.height, **options)
+    eye.show(source, **shown)
+    return eye
+
+
+class _Player:
+    """Puts the spikes of each step where Brian2 looks for them."""
+
+    def __init__(self, eye: EventInput, group: NeuronGroup) -> None:
+        self._eye = eye
+        self._timestep = group.clock.variables["timestep"].get_value()
+        self._spikes = group.variables["_spikespace"].get_value()
+        self._count = group.variables["count"].get_value() if "count" in group.variables else None
+        self.restart()
+
+    def restart(self) -> None:
+        """Take the spikes from the beginning again, when the next step comes."""
+        self._blocks: Iterator[SpikeBlock] | None = None
+        self._block = _NO_SPIKES
+        self._place = 0  # in the steps of the block
+        self._due = -np.inf  # the next step at which there is something to do
+        self._step = -1
+
+    def __call__(self) -> None:
+        step = int(self._timestep[0])
+        if step <= self._step:  # a restored or reset network is back in the past
+            self.restart()
+        self._step = step
+        if self._spikes[-1]:
+            if self._count is not None:
+                self._count[self._spikes[: self._spikes[-1]]] = 0
+            self._spikes[-1] = 0
+        if step >= self._due:
+            self._deliver(step)
+
+    def _deliver(self, step: int) -> None:
+        if self._blocks is None:
+            self._blocks = self._eye.blocks()
+            self._eye.dropped = 0
+        while step >= self._block.stop:
+            self._block = next(self._blocks, _NOTHING_MORE)
+            self._eye.dropped += self._block.dropped
+            self._place = int(np.searchsorted(self._block.steps, step))
+        block, place = self._block, self._place
+        if place < block.steps.size and block.steps[place] == step:
+            chosen = slice(block.starts[place], block.starts[place + 1])
+            neurons = block.neurons[chosen]
+            self._spikes[: neurons.size] = neurons
+            self._spikes[-1] = neurons.size
+            if self._count is not None:
+                self._count[neurons] = block.counts[chosen]
+            place = self._place = place + 1
+        self._due = block.steps[place] if place < block.steps.size else block.stop
+
+
+def _nothing() -> Chunks:
+    return ()
+
+
+def _once(chunks: Chunks) -> Callable[[], Chunks]:
+    """A beginning that there is only once."""
+    left = [chunks]
+
+    def begin() -> Chunks:
+        if not left:
+            raise InputError("a live source cannot be seen again from its beginning; show it anew")
+        return left.pop()
+
+    return begin
+
+
+def _recorded(recording: Recording | RecordingFile, timing: Timing, repeat: int | None) -> Chunks:
+    period_us = (recording.stop_us - recording.start_us) / timing.speed
+    for k in itertools.count() if repeat is None else range(repeat):
+        shifted = replace(timing, start_us=recording.start_us, offset_us=timing.offset_us + k * period_us)
+        if isinstance(recording, Recording):
+            events = recording.events
+            blocks = (events[first : first + _CHUNK] for first in range(0, events.size, _CHUNK))
+        else:
+            blocks = recording.blocks()
+        for block in blocks:
+            yield block, float(block["t"][-1]), shifted
+        if k != (repeat or 0) - 1:
+            yield empty_events(), float(recording.stop_us), shifted
+    yield empty_events(), np.inf, timing
+
+
+def _live(source: Iterator[Batch] | Iterator[EventArray], timing: Timing, channels: Channels) -> Chunks:
+    until_us = -np.inf
+    for item in source:
+        events, later_us = (item.events, item.until_us) if isinstance(item, Batch) else (item, None)
+        check_events(events, channels.width, channels.height)
+        if events.size and events["t"][0] < until_us:
+            raise InputError(
+                f"a live source sent an event at {events['t'][0]} us after one at {until_us:g} us; send them in order"
+            )
+        if events.size or later_us is not None:
+            until_us = float(events["t"][-1]) if later_us is None else later_us
+            yield events, until_us, timing
+    yield empty_events(), np.inf, timing
+
+
+def _watched(
+    see: Callable[[Quantity], NDArray],
+    settings: Settings,
+    every_us: float,
+    encoding: Encoding | None,
+    timing: Timing,
+    check_size: Callable[[int, int], None],
+) -> Chunks:
+    pictures = (see(k * every_us * us) for k in itertools.count())
+    frames = frames_from_array(pictures, fps=1e6 / every_us, encoding=encoding, name="the world")
+    check_size(frames.width, frames.height)
+    timing = replace(timing, offset_us=timing.offset_us + every_us)
+    state = None
+    for t_us, frame in frames:
+        if state is None:
+            state, events = start_emulator(settings, frames.encoding, t_us, frame), empty_events()
+        else:
+            events, state = advance(settings, frames.encoding, state, [t_us], frame[None])
+        yield events, t_us, timing
+
+
+_NO_SPIKES = SpikeBlock(
+    stop=-np.inf,
+    steps=np.empty(0, np.int64),
+    starts=np.zeros(1, np.int64),
+    neurons=np.empty(0, np.int32),
+    counts=np.empty(0, np.int32),
+    dropped=0,
+)
+_NOTHING_MORE = replace(_NO_SPIKES, stop=np.inf)
