@@ -93,6 +93,10 @@ class EventInput:
         recording began to be watched falls on `start`. speed: 2 shows it in half the time. repeat: how often; None
         is for ever. Raises `InputError` for events that are not in order or not on this sensor.
         """
+        self._show(self._opened(source, start, speed, repeat))
+
+    def _opened(self, source: Source, start: Quantity, speed: float, repeat: int | None) -> Callable[[], Chunks]:
+        """How to begin with `source`; everything that can be wrong about it is said here."""
         if not (np.isfinite(speed) and speed > 0):
             raise ParameterError(f"speed is {speed}, expected a number above 0")
         if repeat is not None and repeat < 1:
@@ -108,14 +112,12 @@ class EventInput:
             self._check_size(source.width, source.height)
             if repeat != 1 and source.duration_s == 0:
                 raise InputError("the recording has no duration, so it cannot be repeated; give its stop_us")
-            begin = partial(_recorded, source, timing, repeat)
-        elif repeat != 1:
+            if self._file is not None and repeat is None:
+                raise ParameterError("a compiled network reads its spikes from a file; give repeat a number")
+            return partial(_recorded, source, timing, repeat)
+        if repeat != 1:
             raise ParameterError("a live source is seen once; leave out repeat")
-        else:
-            begin = _once(_live(source, timing, self.channels))
-        if self._file is not None and (repeat is None or isinstance(source, Iterator)):
-            raise ParameterError("a compiled network reads its spikes from a file: show it a recording that ends")
-        self._show(begin)
+        return _once(_live(source, timing, self.channels))
 
     def watch(
         self,
@@ -161,7 +163,21 @@ class EventInput:
 
     def blocks(self) -> Iterator[SpikeBlock]:
         """The spikes of what is shown, from its beginning; of a live source only once."""
-        return spike_blocks(self._begin(), self.channels, self.collisions)
+        return self._blocks_of(self._begin)
+
+    def _blocks_of(self, begin: Callable[[], Chunks]) -> Iterator[SpikeBlock]:
+        return spike_blocks(begin(), self.channels, self.collisions)
+
+    def write_samples(self, sources: Iterable[Source]) -> None:
+        """Let a compiled network see one source after the other, the next one each time its time begins anew."""
+        if self._file is None:
+            raise ParameterError("samples are written for a compiled network only; show them one by one")
+
+        def blocks() -> Iterator[Iterator[SpikeBlock]]:
+            for source in sources:
+                yield self._blocks_of(self._opened(source, 0 * ms, 1.0, 1))
+
+        self.dropped = self._file.write(blocks())
 
     def _show(self, begin: Callable[[], Chunks]) -> None:
         self._begin, self._fed = begin, None

@@ -37,8 +37,9 @@ class SpikeTrains:
                     f"spikes have {name} {column.min()} to {column.max()}, expected 0 to {count - 1}; "
                     f"give the right number of {name}s"
                 )
-        late = np.diff(self.sample) < 0
-        late |= (np.diff(self.sample) == 0) & (np.diff(self.t / second) < 0)
+        sample, t_s = self.sample, np.asarray(self.t)
+        late = sample[1:] < sample[:-1]
+        late |= (sample[1:] == sample[:-1]) & (t_s[1:] < t_s[:-1])
         if late.any():
             raise InputError(
                 f"spike {int(np.argmax(late)) + 1} comes before the one in front of it; sort by sample, then by time"

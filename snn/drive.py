@@ -1,0 +1,175 @@
+"""A Brian2 network made ready once, then advanced and put back as often as you like.
+
+`Network.run` prepares every object anew at each call, which takes far longer than a sample of 100 steps. Here the
+objects are prepared once, and their code is called in Brian2's own order.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
+
+import numpy as np
+from brian2 import BrianObject, Clock, Network, NeuronGroup, Quantity, SpikeGeneratorGroup, Synapses, second
+from brian2.codegen.runtime.cython_rt import CythonCodeObject
+from brian2.core.variables import ArrayVariable
+from brian2.equations.equations import PARAMETER
+from brian2.groups.group import CodeRunner
+from brian2.groups.neurongroup import Thresholder
+from brian2.parsing.statements import parse_statement
+from brian2.synapses.synapses import SummedVariableUpdater, SynapticPathway
+from numpy.typing import NDArray
+
+from dvs.errors import InputError, ParameterError
+
+
+class Drive:
+    """Steps through a network; `reset` brings back the state that it had when the drive was made.
+
+    namespace: where names of equations are looked up that the groups do not hold themselves, as in `Network.run`.
+    keep: variables, as "group.variable", that `reset` leaves as they are. Synaptic parameters that synapses change
+    themselves, which is what plastic weights are, are kept too. What a `network_operation` changes by itself is not
+    known here and is kept.
+    """
+
+    def __init__(self, network: Network, namespace: Mapping[str, object], *, keep: Collection[str] = ()) -> None:
+        self._network = network
+        self._objects = [obj for obj in network.sorted_objects if obj.active]
+        self._clocks = list({obj.clock for obj in self._objects})
+        for clock in self._clocks:
+            if not isinstance(clock, Clock):
+                raise InputError(f"{clock.name} is a {type(clock).__name__}; use clocks that tick with one dt each")
+            clock.set_interval(network.t, network.t)
+        network._clocks = set(self._clocks)
+        network.before_run(namespace)
+        self._calls: list[tuple[Clock, Callable[[], object]]] = []
+        for obj in self._objects:
+            self._calls += [(obj.clock, call) for call in _calls(obj)]
+        self._times = {
+            clock: tuple(clock.variables[name].get_value() for name in ("timestep", "t", "dt"))
+            for clock in self._clocks
+        }
+        self._start = {clock: (int(step[0]), float(t[0])) for clock, (step, t, _) in self._times.items()}
+        written = dict(written_variables(self._objects))
+        unknown = set(keep) - set(written)
+        if unknown:
+            raise ParameterError(f"keep names {sorted(unknown)}, but a step changes only {sorted(written)}")
+        self.plastic = sorted(name for name, variable in written.items() if is_weight(variable))
+        kept = {*keep, *self.plastic}
+        self._saved = [
+            (variable, np.array(variable.get_value())) for name, variable in written.items() if name not in kept
+        ]
+        self._queues = [
+            (obj.queue, obj.queue._full_state()) for obj in self._objects if isinstance(obj, SynapticPathway)
+        ]
+        self._events = [
+            obj.variables[f"_{event}space"].get_value()
+            for obj in self._objects if isinstance(obj, NeuronGroup) for event in obj.events
+        ]  # fmt: skip
+
+    def after_each_step(self, clock: Clock, call: Callable[[], object]) -> None:
+        """Let `call` be called at the end of every step of a clock."""
+        self._calls.append((clock, call))
+
+    def first_step(self, clock: Clock) -> int:
+        """The step of a clock to which `reset` goes back."""
+        return self._start[clock][0]
+
+    def advance(self, duration: Quantity) -> None:
+        """Run for `duration`; several clocks tick together where their times agree, as in Brian2."""
+        until_s = float(self._network.t_) + float(duration / second)
+        if len(self._clocks) == 1:
+            self._advance_one_clock(until_s)
+        else:
+            self._advance_clocks(until_s)
+        self._network.t_ = until_s
+
+    def reset(self) -> None:
+        """Go back to the beginning."""
+        for variable, value in self._saved:
+            variable.get_value()[:] = value
+        for queue, state in self._queues:
+            queue._restore_from_full_state(state)
+        for space in self._events:
+            space[-1] = 0
+        for clock, (step, t_s) in self._start.items():
+            self._times[clock][0][0], self._times[clock][1][0] = step, t_s
+        self._network.t_ = min(t_s for _, t_s in self._start.values())
+
+    def _advance_one_clock(self, until_s: float) -> None:
+        (step, t, dt), calls = self._times[self._clocks[0]], [call for _, call in self._calls]
+        dt_s = float(dt[0])
+        for now in range(int(step[0]), _steps(until_s, dt_s)):
+            for call in calls:
+                call()
+            step[0] = now + 1
+            t[0] = (now + 1) * dt_s
+
+    def _advance_clocks(self, until_s: float) -> None:
+        times = self._times
+        ends = {clock: _steps(until_s, float(dt[0])) for clock, (_, _, dt) in times.items()}
+        while True:
+            clock = min(times, key=lambda clock: times[clock][1][0])
+            if times[clock][0][0] >= ends[clock]:
+                return
+            t_s, dt_s = times[clock][1][0], times[clock][2][0]
+            current = {c for c, (_, t, dt) in times.items() if abs(t[0] - t_s) <= Clock.epsilon_dt * min(dt[0], dt_s)}
+            for owner, call in self._calls:
+                if owner in current:
+                    call()
+            for ticking in current:
+                step, t, dt = times[ticking]
+                step[0] += 1
+                t[0] = step[0] * dt[0]
+
+
+def _time_arrays(clock: Clock) -> tuple[NDArray, NDArray, NDArray]:
+    step, t, dt = (clock.variables[name].get_value() for name in ("timestep", "t", "dt"))
+    return step, t, dt
+
+
+def _steps(until_s: float, dt_s: float) -> int:
+    """The first step that is not before `until_s`, with Brian2's tolerance."""
+    return int(np.ceil(until_s / dt_s - Clock.epsilon_dt))
+
+
+def _calls(obj: BrianObject) -> Iterator[Callable[[], object]]:
+    if type(obj).run is BrianObject.run:
+        for code in obj._code_objects:
+            if isinstance(code, CythonCodeObject) and not code.nonconstant_values:
+                # What `code()` ends in: a third of the time of a step is spent on the way there.
+                if code.compiled_code["run"]:
+                    yield partial(code.compiled_code["run"].main, code.namespace)
+            else:
+                yield code.__call__
+    else:
+        yield obj.run
+
+
+def written_variables(objects: Collection[BrianObject]) -> Iterator[tuple[str, ArrayVariable]]:
+    """Every array that a step of these objects changes, by "owner.variable"."""
+    for obj in objects:
+        names: set[str] = set()
+        if isinstance(obj, CodeRunner):
+            code = obj.abstract_code
+            for text in code.values() if isinstance(code, dict) else [code]:
+                names |= {parse_statement(line)[0] for line in str(text).splitlines() if line.strip()}
+            if isinstance(obj, Thresholder) and obj.template_kwds["_uses_refractory"]:
+                names |= {"lastspike", "not_refractory"}
+            variables = obj.group.variables
+        elif isinstance(obj, SpikeGeneratorGroup):
+            names, variables = {"_lastindex"}, obj.variables
+        if isinstance(obj, SummedVariableUpdater):
+            yield f"{obj.target.name}.{obj.target_var.name}", obj.target_var
+        for name in sorted(names):
+            variable = variables.get(name)
+            if isinstance(variable, ArrayVariable):
+                yield f"{variable.owner.name}.{variable.name}", variable
+
+
+def is_weight(variable: ArrayVariable) -> bool:
+    """Whether it is a parameter of synapses, not a trace that follows an equation."""
+    owner = variable.owner
+    return (
+        isinstance(owner, Synapses)
+        and variable.name in owner.equations
+        and owner.equations[variable.name].type == PARAMETER
+    )
