@@ -33,6 +33,7 @@ class Drive:
     def __init__(self, network: Network, namespace: Mapping[str, object], *, keep: Collection[str] = ()) -> None:
         self._network = network
         self._objects = [obj for obj in network.sorted_objects if obj.active]
+        self._made_of = set(network.objects)
         self._clocks = list({obj.clock for obj in self._objects})
         for clock in self._clocks:
             if not isinstance(clock, Clock):
@@ -75,6 +76,11 @@ class Drive:
 
     def advance(self, duration: Quantity) -> None:
         """Run for `duration`; several clocks tick together where their times agree, as in Brian2."""
+        if self._made_of != set(self._network.objects):
+            raise InputError(
+                f"objects were added to or removed from {self._network.name} since it was made ready; "
+                "make the Runner or Stepper after that"
+            )
         until_s = float(self._network.t_) + float(duration / second)
         if len(self._clocks) == 1:
             self._advance_one_clock(until_s)
@@ -147,16 +153,15 @@ def _calls(obj: BrianObject) -> Iterator[Callable[[], object]]:
 def written_variables(objects: Collection[BrianObject]) -> Iterator[tuple[str, ArrayVariable]]:
     """Every array that a step of these objects changes, by "owner.variable"."""
     for obj in objects:
-        names: set[str] = set()
-        if isinstance(obj, CodeRunner):
-            code = obj.abstract_code
+        names, variables = set(), {}
+        if isinstance(obj, SpikeGeneratorGroup):
+            names, variables = {"_lastindex"}, obj.variables
+        elif isinstance(obj, CodeRunner):
+            code, variables = obj.abstract_code, obj.group.variables
             for text in code.values() if isinstance(code, dict) else [code]:
                 names |= {parse_statement(line)[0] for line in str(text).splitlines() if line.strip()}
             if isinstance(obj, Thresholder) and obj.template_kwds["_uses_refractory"]:
                 names |= {"lastspike", "not_refractory"}
-            variables = obj.group.variables
-        elif isinstance(obj, SpikeGeneratorGroup):
-            names, variables = {"_lastindex"}, obj.variables
         if isinstance(obj, SummedVariableUpdater):
             yield f"{obj.target.name}.{obj.target_var.name}", obj.target_var
         for name in sorted(names):

@@ -31,6 +31,8 @@ from snn.standalone_input import SpikeFile
 
 Source = EventArray | Recording | RecordingFile | str | os.PathLike[str] | Iterator[Batch] | Iterator[EventArray]
 Chunks = Iterable[tuple[EventArray, float, Timing]]
+# What is shown begins when the next step is run: only then is it known which one that is.
+Begin = Callable[[Timing], Chunks]
 
 # Events looked at together: enough for vector code, few beside any network.
 _CHUNK = 1 << 18
@@ -75,8 +77,8 @@ class EventInput:
         self.channels = Channels(width=width, height=height, polarity=polarity, roi=roi, pool=pool)
         self.collisions = collisions
         self.dropped = 0
-        self._begin: Callable[[], Chunks] = _nothing
-        self._fed: deque[tuple[EventArray, float, Timing]] | None = None
+        self._begin: Begin = _nothing
+        self._fed: deque[tuple[EventArray, float]] | None = None
         self._file = None if isinstance(get_device(), RuntimeDevice) else SpikeFile(name, len(self.channels))
         self.group = self._make_group(dt, name)
 
@@ -95,7 +97,7 @@ class EventInput:
         """
         self._show(self._opened(source, start, speed, repeat))
 
-    def _opened(self, source: Source, start: Quantity, speed: float, repeat: int | None) -> Callable[[], Chunks]:
+    def _opened(self, source: Source, start: Quantity, speed: float, repeat: int | None) -> Begin:
         """How to begin with `source`; everything that can be wrong about it is said here."""
         if not (np.isfinite(speed) and speed > 0):
             raise ParameterError(f"speed is {speed}, expected a number above 0")
@@ -107,17 +109,17 @@ class EventInput:
             source = open_recording(Path(source))
         if isinstance(source, np.ndarray):
             source = Recording(events=source, width=self.channels.width, height=self.channels.height)
-        timing = replace(self._now(), offset_us=self._now().offset_us + float(start / us), speed=speed)
+        later_us = float(start / us)
         if isinstance(source, Recording | RecordingFile):
             self._check_size(source.width, source.height)
             if repeat != 1 and source.duration_s == 0:
                 raise InputError("the recording has no duration, so it cannot be repeated; give its stop_us")
             if self._file is not None and repeat is None:
                 raise ParameterError("a compiled network reads its spikes from a file; give repeat a number")
-            return partial(_recorded, source, timing, repeat)
+            return partial(_recorded, source, later_us, speed, repeat)
         if repeat != 1:
             raise ParameterError("a live source is seen once; leave out repeat")
-        return _once(_live(source, timing, self.channels))
+        return _once(partial(_live, source, later_us, speed, self.channels))
 
     def watch(
         self,
@@ -137,7 +139,7 @@ class EventInput:
             raise ParameterError("a compiled network cannot call Python; use the runtime device to watch a world")
         if every < self.group.clock.dt:
             raise ParameterError(f"every is {every}, expected at least one step of {self.group.clock.dt}")
-        self._show(_once(_watched(see, settings, float(every / us), encoding, self._now(), self._check_size)))
+        self._show(_once(partial(_watched, see, settings, float(every / us), encoding, self._check_size)))
 
     def feed(self, events: EventArray, duration: Quantity) -> None:
         """Let the group see the events of the next `duration`, t in microseconds from its beginning.
@@ -147,26 +149,26 @@ class EventInput:
         """
         check_events(events, self.channels.width, self.channels.height)
         span_us = float(duration / us)
-        if events.size and not (events["t"][0] >= 0 and events["t"][-1] < span_us):
+        if events.size and not (events["t"][0] >= 0 and events["t"][-1] <= span_us):
             raise InputError(
                 f"the events are at {events['t'][0]} to {events['t'][-1]} us, expected 0 to {span_us:g} us; "
                 "give the events of this interval, counted from its beginning"
             )
         if self._fed is None:
-            self._show(_once(self._feeding()))
+            self._show(_once(self._feeding))
             self._fed = deque()
-        self._fed.append((events, span_us, self._now()))
+        self._fed.append((events, span_us))
 
     def blank(self) -> None:
         """Let the group see nothing."""
         self._show(_nothing)
 
-    def blocks(self) -> Iterator[SpikeBlock]:
-        """The spikes of what is shown, from its beginning; of a live source only once."""
-        return self._blocks_of(self._begin)
+    def blocks(self, first_step: int = 0) -> Iterator[SpikeBlock]:
+        """The spikes of what is shown, its "now" being `first_step`; of a live source only once."""
+        return self._blocks_of(self._begin, first_step)
 
-    def _blocks_of(self, begin: Callable[[], Chunks]) -> Iterator[SpikeBlock]:
-        return spike_blocks(begin(), self.channels, self.collisions)
+    def _blocks_of(self, begin: Begin, first_step: int = 0) -> Iterator[SpikeBlock]:
+        return spike_blocks(begin(self._timing(first_step)), self.channels, self.collisions)
 
     def write_samples(self, sources: Iterable[Source]) -> None:
         """Let a compiled network see one source after the other, the next one each time its time begins anew."""
@@ -179,26 +181,21 @@ class EventInput:
 
         self.dropped = self._file.write(blocks())
 
-    def _show(self, begin: Callable[[], Chunks]) -> None:
+    def _show(self, begin: Begin) -> None:
         self._begin, self._fed = begin, None
         if self._file is not None:
             self.dropped = self._file.write([self.blocks()])
         else:
-            self._player.restart()
+            self._player.begin()
 
-    def _now(self) -> Timing:
-        clock = self.group.clock
-        step = 0 if self._file is not None else int(clock.variables["timestep"].get_value()[0])
-        dt_us = float(clock.dt / us)
+    def _timing(self, step: int) -> Timing:
+        dt_us = float(self.group.clock.dt / us)
         return Timing(dt_us=dt_us, offset_us=step * dt_us)
 
-    def _feeding(self) -> Chunks:
+    def _feeding(self, now: Timing) -> Chunks:
         while True:
-            if self._fed:
-                yield self._fed.popleft()
-            else:
-                now = self._now()
-                yield empty_events(), now.dt_us, now
+            now = self._timing(self._player.step)
+            yield (*self._fed.popleft(), now) if self._fed else (empty_events(), now.dt_us, now)
 
     def _check_size(self, width: int, height: int) -> None:
         if (width, height) != (self.channels.width, self.channels.height):
@@ -260,21 +257,25 @@ class _Player:
         self._timestep = group.clock.variables["timestep"].get_value()
         self._spikes = group.variables["_spikespace"].get_value()
         self._count = group.variables["count"].get_value() if "count" in group.variables else None
-        self.restart()
+        self.begin()
 
-    def restart(self) -> None:
-        """Take the spikes from the beginning again, when the next step comes."""
+    def begin(self) -> None:
+        """Show what the input shows now from the next step on."""
+        self._first_step: int | None = None
+        self._restart()
+
+    def _restart(self) -> None:
         self._blocks: Iterator[SpikeBlock] | None = None
         self._block = _NO_SPIKES
         self._place = 0  # in the steps of the block
         self._due = -np.inf  # the next step at which there is something to do
-        self._step = -1
+        self.step = -1
 
     def __call__(self) -> None:
         step = int(self._timestep[0])
-        if step <= self._step:  # a restored or reset network is back in the past
-            self.restart()
-        self._step = step
+        if step <= self.step:  # a restored or reset network is back in the past
+            self._restart()
+        self.step = step
         if self._spikes[-1]:
             if self._count is not None:
                 self._count[self._spikes[: self._spikes[-1]]] = 0
@@ -284,7 +285,9 @@ class _Player:
 
     def _deliver(self, step: int) -> None:
         if self._blocks is None:
-            self._blocks = self._eye.blocks()
+            if self._first_step is None:
+                self._first_step = step
+            self._blocks = self._eye.blocks(self._first_step)
             self._eye.dropped = 0
         while step >= self._block.stop:
             self._block = next(self._blocks, _NOTHING_MORE)
@@ -302,26 +305,29 @@ class _Player:
         self._due = block.steps[place] if place < block.steps.size else block.stop
 
 
-def _nothing() -> Chunks:
+def _nothing(now: Timing) -> Chunks:
     return ()
 
 
-def _once(chunks: Chunks) -> Callable[[], Chunks]:
+def _once(begin: Begin) -> Begin:
     """A beginning that there is only once."""
-    left = [chunks]
+    left = [begin]
 
-    def begin() -> Chunks:
+    def begin_once(now: Timing) -> Chunks:
         if not left:
             raise InputError("a live source cannot be seen again from its beginning; show it anew")
-        return left.pop()
+        return left.pop()(now)
 
-    return begin
+    return begin_once
 
 
-def _recorded(recording: Recording | RecordingFile, timing: Timing, repeat: int | None) -> Chunks:
-    period_us = (recording.stop_us - recording.start_us) / timing.speed
+def _recorded(
+    recording: Recording | RecordingFile, later_us: float, speed: float, repeat: int | None, now: Timing
+) -> Chunks:
+    timing = replace(now, start_us=recording.start_us, offset_us=now.offset_us + later_us, speed=speed)
+    period_us = (recording.stop_us - recording.start_us) / speed
     for k in itertools.count() if repeat is None else range(repeat):
-        shifted = replace(timing, start_us=recording.start_us, offset_us=timing.offset_us + k * period_us)
+        shifted = replace(timing, offset_us=timing.offset_us + k * period_us)
         if isinstance(recording, Recording):
             events = recording.events
             blocks = (events[first : first + _CHUNK] for first in range(0, events.size, _CHUNK))
@@ -334,17 +340,20 @@ def _recorded(recording: Recording | RecordingFile, timing: Timing, repeat: int 
     yield empty_events(), np.inf, timing
 
 
-def _live(source: Iterator[Batch] | Iterator[EventArray], timing: Timing, channels: Channels) -> Chunks:
+def _live(
+    source: Iterator[Batch] | Iterator[EventArray], later_us: float, speed: float, channels: Channels, now: Timing
+) -> Chunks:
+    timing = replace(now, offset_us=now.offset_us + later_us, speed=speed)
     until_us = -np.inf
     for item in source:
-        events, later_us = (item.events, item.until_us) if isinstance(item, Batch) else (item, None)
+        events, later_ones_us = (item.events, item.until_us) if isinstance(item, Batch) else (item, None)
         check_events(events, channels.width, channels.height)
         if events.size and events["t"][0] < until_us:
             raise InputError(
                 f"a live source sent an event at {events['t'][0]} us after one at {until_us:g} us; send them in order"
             )
-        if events.size or later_us is not None:
-            until_us = float(events["t"][-1]) if later_us is None else later_us
+        if events.size or later_ones_us is not None:
+            until_us = float(events["t"][-1]) if later_ones_us is None else later_ones_us
             yield events, until_us, timing
     yield empty_events(), np.inf, timing
 
@@ -354,13 +363,13 @@ def _watched(
     settings: Settings,
     every_us: float,
     encoding: Encoding | None,
-    timing: Timing,
     check_size: Callable[[int, int], None],
+    now: Timing,
 ) -> Chunks:
     pictures = (see(k * every_us * us) for k in itertools.count())
     frames = frames_from_array(pictures, fps=1e6 / every_us, encoding=encoding, name="the world")
     check_size(frames.width, frames.height)
-    timing = replace(timing, offset_us=timing.offset_us + every_us)
+    timing = replace(now, offset_us=now.offset_us + every_us)
     state = None
     for t_us, frame in frames:
         if state is None:

@@ -60,7 +60,8 @@ class Runner:
 
     With `set_device("cpp_standalone", build_on_run=False)` the network is compiled when the runner is made, together
     with the loop over samples; every `run` uses the same binary.
-    Monitors that are in the network go on recording, and time restarts in them with every sample.
+    Afterwards the network is as it was before, but for what is kept. Monitors that are in it go on recording, and time
+    restarts in them with every sample.
     """
 
     def __init__(
@@ -153,6 +154,7 @@ class Runner:
                 parts.append(self._taken())
                 labels.append(label)
                 tick()
+            self._drive.reset()
         return parts, labels
 
     def _show(self, sample: Any) -> None:

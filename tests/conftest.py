@@ -26,11 +26,13 @@ def fresh_brian(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
         return
     import brian2
+    from brian2.devices.device import reset_device
 
     kept = brian2.prefs.codegen.target, brian2.prefs.core.default_float_dtype
     brian2.prefs.codegen.target = "numpy"
     brian2.start_scope()
     brian2.defaultclock.dt = 0.1 * brian2.ms
     yield
-    brian2.reset_device()
+    brian2.get_device().reinit()
+    reset_device()
     brian2.prefs.codegen.target, brian2.prefs.core.default_float_dtype = kept
