@@ -1,6 +1,48 @@
 """snn: spiking networks that see, as ordinary Brian2 objects.
 
-To come: event recordings as spike sources, neuron equations and wiring from their papers, running
-over many samples, the probes of a physiologist, steps towards hardware, exchange through NIR, and an
-energy account of every inference.
+    import snn
+    from brian2 import ms
+    from snn.neurons import leaky_readout, lif
+
+    eye = snn.event_input("street.h5", dt=1 * ms, pool=4, collisions="first")
+    network = snn.feedforward(eye, [snn.Dense(200, lif()), snn.Dense(10, leaky_readout())], seed=1)
+    network.run(300 * ms)
+
+Neurons, synapses, probes and hardware are modules of that name. This file is a table of names; each is imported
+when it is first used.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+_HOMES = {
+    "snn.inputs": ("EventInput", "event_input"),
+    "snn.networks": ("Conv", "Dense", "Pool", "Recurrent", "feedforward"),
+    "snn.running": ("Runner", "run"),
+    "snn.spikes": ("Responses", "SpikeTrains", "spike_trains"),
+    "snn.stepper": ("Stepper",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_MODULES = ("neurons", "probes", "synapses")
+
+__all__ = sorted((*_HOME_OF, *_MODULES))
+
+if TYPE_CHECKING:
+    from snn import neurons, probes, synapses
+    from snn.inputs import EventInput, event_input
+    from snn.networks import Conv, Dense, Pool, Recurrent, feedforward
+    from snn.running import Runner, run
+    from snn.spikes import Responses, SpikeTrains, spike_trains
+    from snn.stepper import Stepper
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"snn.{name}")
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'snn' has no attribute {name!r}")
+    return getattr(import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__doc__"]
