@@ -6,7 +6,7 @@ import pytest
 from brian2 import ms, us
 
 import dvs
-from dvs.errors import InputError
+from dvs.errors import InputError, ParameterError
 from dvs.scenes import moving_bar
 from snn.drive import Drive
 from snn.inputs import EventInput, event_input
@@ -267,3 +267,75 @@ def test_ten_thousand_random_recordings_do_no_harm_and_lose_nothing():
         drive.advance((t.max(initial=0) // 1000 + 1 + most_in_a_cell) * ms)
         assert sink.n[0] + eye.dropped == count
     assert 500 < refused < 3000
+
+
+def test_what_cannot_be_shown_is_said_in_one_line():
+    eye = EventInput(width=4, height=3, dt=1 * ms)
+    one = dvs.make_events([0], [0], [5], [1])
+    early = dvs.make_events([0, 0], [0, 0], [-5, 5], [1, 1])
+    cases = [
+        (InputError, lambda: eye.show(dvs.Recording(events=one, width=8, height=6)), "8x6, input sees a sensor of 4x3"),
+        (InputError, lambda: eye.show(dvs.make_events([4], [0], [5], [1])), r"x = 4, outside the 4x3 sensor"),
+        (InputError, lambda: eye.show(dvs.make_events([0, 0], [0, 0], [5, 4], [1, 1])), "before the event in front"),
+        (InputError, lambda: eye.show(early), "first event is at -5 us, before start_us = 0"),
+        (InputError, lambda: eye.feed(one, 0 * ms), "events are at 5 to 5 us, expected 0 to 0 us"),
+        (InputError, lambda: eye.show("nowhere.h5"), "nowhere.h5 cannot be opened"),
+        (InputError, lambda: eye.show(dvs.Recording(events=one[:0], width=4, height=3), repeat=2), "no duration"),
+        (InputError, lambda: event_input(one), "has no sensor size"),
+        (ParameterError, lambda: eye.show(one, speed=0), "speed is 0, expected a number above 0"),
+        (ParameterError, lambda: eye.show(one, start=-1 * ms), "what is past cannot be shown"),
+        (ParameterError, lambda: eye.show(one, repeat=0), "repeat is 0, expected 1 or more"),
+        (ParameterError, lambda: eye.show(iter([one]), repeat=2), "a live source is seen once"),
+        (ParameterError, lambda: EventInput(width=4, height=3, polarity="both"), "polarity is 'both', expected one of"),
+        (ParameterError, lambda: EventInput(width=4, height=3, collisions="last"), "collisions is 'last', expected"),
+        (ParameterError, lambda: EventInput(width=4, height=3, roi=(2, 0, 3, 3)), "leaves the 4x3 sensor"),
+        (ParameterError, lambda: EventInput(width=4, height=3, pool=0), "pool is 0"),
+        (ParameterError, lambda: EventInput(width=0, height=3), "0x3, expected at least 1x1"),
+    ]
+    for kind, call, message in cases:
+        with pytest.raises(kind, match=message):
+            call()
+
+
+def test_a_live_source_is_seen_once_and_in_order():
+    first, second = dvs.make_events([0], [0], [5000], [1]), dvs.make_events([0], [0], [4000], [1])
+    eye = EventInput(width=1, height=1, dt=1 * ms)
+    eye.show(iter([first, second]))
+    with pytest.raises(InputError, match="an event at 4000 us after one at 5000 us"):
+        b2.Network(eye.group).run(10 * ms)
+    again = EventInput(width=1, height=1, dt=1 * ms)
+    again.show(iter([second, first]))
+    network = b2.Network(again.group)
+    network.store()
+    network.run(10 * ms)
+    network.restore()
+    with pytest.raises(InputError, match="a live source cannot be seen again"):
+        network.run(10 * ms)
+
+
+@pytest.mark.slow
+def test_a_compiled_network_sees_another_recording_without_compiling(tmp_path):
+    """Counts of the first recording, then of the second, from the same binary."""
+    b2.set_device("cpp_standalone", build_on_run=False)
+    eye = EventInput(width=WIDTH, height=HEIGHT, dt=1 * ms, collisions="count")
+    sink = b2.NeuronGroup(1, "n : 1")
+    synapses = b2.Synapses(eye.group, sink, on_pre="n_post += count_pre")
+    synapses.connect()
+    spikes = b2.SpikeMonitor(eye.group)
+    network = b2.Network(eye.group, sink, synapses, spikes)
+    recordings = [random_events(seed, count) for seed, count in ((1, 3000), (2, 1000))]
+    eye.show(recordings[0])
+    network.run(60 * ms)
+    b2.device.build(directory=str(tmp_path), run=False, with_output=False)
+    built = (tmp_path / "main").stat().st_mtime_ns
+    for events in recordings:
+        eye.show(events)
+        b2.device.run(with_output=False)
+        assert len(spikes.variables["i"].get_value()) == len(np.unique(cells(events), axis=0))
+        written = tmp_path / "results" / b2.device.get_array_filename(sink.variables["n"])
+        assert np.fromfile(written) == events.size
+    assert (tmp_path / "main").stat().st_mtime_ns == built
+    with pytest.raises(ParameterError, match="a compiled network cannot call Python"):
+        eye.watch(lambda t: None, dvs.Settings(sensor=dvs.load_sensor("ideal")), every=1 * ms)
+    with pytest.raises(ParameterError, match="give repeat a number"):
+        eye.show(dvs.Recording(events=recordings[0], width=WIDTH, height=HEIGHT, stop_us=50_000), repeat=None)
