@@ -4,11 +4,9 @@
 can be changed as often as you like, also after the network was compiled.
 """
 
-import itertools
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,24 +16,18 @@ from brian2 import NetworkOperation, NeuronGroup, Quantity, get_device, ms, seco
 from brian2.devices.device import RuntimeDevice
 from numpy.typing import NDArray
 
-from dvs.emulator import Batch, Settings, advance
-from dvs.emulator import start as start_emulator
+from dvs.emulator import Batch, Settings
 from dvs.errors import InputError, ParameterError
 from dvs.events import EventArray, Recording, check_events, empty_events
 from dvs.files.recording_file import RecordingFile, open_recording
-from dvs.frames import frames_from_array
 from dvs.luminance import Encoding
 from snn.binning import Collisions, SpikeBlock, Timing, check_collisions, spike_blocks
 from snn.channels import Channels, Polarity
+from snn.player import Player
+from snn.sources import Begin, Chunks, live, nothing, once, recorded, watched
 from snn.standalone_input import SpikeFile
 
 Source = EventArray | Recording | RecordingFile | str | os.PathLike[str] | Iterator[Batch] | Iterator[EventArray]
-Chunks = Iterable[tuple[EventArray, float, Timing]]
-# What is shown begins when the next step is run: only then is it known which one that is.
-Begin = Callable[[Timing], Chunks]
-
-# Events looked at together: enough for vector code, few beside any network.
-_CHUNK = 1 << 18
 
 
 class EventInput:
@@ -76,8 +68,7 @@ class EventInput:
         check_collisions(collisions)
         self.channels = Channels(width=width, height=height, polarity=polarity, roi=roi, pool=pool)
         self.collisions = collisions
-        self.dropped = 0
-        self._begin: Begin = _nothing
+        self._begin: Begin = nothing
         self._fed: deque[tuple[EventArray, float]] | None = None
         self._file = None if isinstance(get_device(), RuntimeDevice) else SpikeFile(name, len(self.channels))
         self.group = self._make_group(dt, name)
@@ -86,6 +77,11 @@ class EventInput:
     def shape(self) -> tuple[int, int, int]:
         """(polarities, H, W) of the input neurons."""
         return self.channels.shape
+
+    @property
+    def dropped(self) -> int:
+        """Events that became no spike so far (collisions="first")."""
+        return self._player.dropped if self._file is None else self._file.dropped
 
     def show(self, source: Source, *, start: Quantity = 0 * ms, speed: float = 1.0, repeat: int | None = 1) -> None:
         """Let the group see `source` from now on, beginning `start` after now.
@@ -116,10 +112,10 @@ class EventInput:
                 raise InputError("the recording has no duration, so it cannot be repeated; give its stop_us")
             if self._file is not None and repeat is None:
                 raise ParameterError("a compiled network reads its spikes from a file; give repeat a number")
-            return partial(_recorded, source, later_us, speed, repeat)
+            return partial(recorded, source, later_us, speed, repeat)
         if repeat != 1:
             raise ParameterError("a live source is seen once; leave out repeat")
-        return _once(partial(_live, source, later_us, speed, self.channels))
+        return once(partial(live, source, later_us, speed, self.channels))
 
     def watch(
         self,
@@ -139,7 +135,7 @@ class EventInput:
             raise ParameterError("a compiled network cannot call Python; use the runtime device to watch a world")
         if every < self.group.clock.dt:
             raise ParameterError(f"every is {every}, expected at least one step of {self.group.clock.dt}")
-        self._show(_once(partial(_watched, see, settings, float(every / us), encoding, self._check_size)))
+        self._show(once(partial(watched, see, settings, float(every / us), encoding, self._check_size)))
 
     def feed(self, events: EventArray, duration: Quantity) -> None:
         """Let the group see the events of the next `duration`, t in microseconds from its beginning.
@@ -147,6 +143,8 @@ class EventInput:
         For a network that runs piece by piece. The first call ends what was shown before; where nothing is fed,
         nothing is seen.
         """
+        if self._file is not None:
+            raise ParameterError("a compiled network runs to its end at once; use the runtime device to feed it")
         check_events(events, self.channels.width, self.channels.height)
         span_us = float(duration / us)
         if events.size and not (events["t"][0] >= 0 and events["t"][-1] <= span_us):
@@ -155,13 +153,13 @@ class EventInput:
                 "give the events of this interval, counted from its beginning"
             )
         if self._fed is None:
-            self._show(_once(self._feeding))
+            self._show(once(self._feeding))
             self._fed = deque()
         self._fed.append((events, span_us))
 
     def blank(self) -> None:
         """Let the group see nothing."""
-        self._show(_nothing)
+        self._show(nothing)
 
     def blocks(self, first_step: int = 0) -> Iterator[SpikeBlock]:
         """The spikes of what is shown, its "now" being `first_step`; of a live source only once."""
@@ -179,12 +177,12 @@ class EventInput:
             for source in sources:
                 yield self._blocks_of(self._opened(source, 0 * ms, 1.0, 1))
 
-        self.dropped = self._file.write(blocks())
+        self._file.write(blocks())
 
     def _show(self, begin: Begin) -> None:
         self._begin, self._fed = begin, None
         if self._file is not None:
-            self.dropped = self._file.write([self.blocks()])
+            self._file.write([self.blocks()])
         else:
             self._player.begin()
 
@@ -214,7 +212,7 @@ class EventInput:
             group = NeuronGroup(len(self.channels), equations, threshold="False", **options)
             # The spikes of a step are put where the threshold would put them, at the same moment.
             group.thresholder["spike"].active = False
-            self._player = _Player(self, group)
+            self._player = Player(group, self.blocks)
             group.contained_objects.append(
                 NetworkOperation(self._player, clock=group.clock, when="thresholds", name=f"{name}_player")
             )
@@ -247,144 +245,3 @@ def event_input(source: Recording | RecordingFile | str | os.PathLike[str], **op
     eye = EventInput(width=source.width, height=source.height, **options)
     eye.show(source, **shown)
     return eye
-
-
-class _Player:
-    """Puts the spikes of each step where Brian2 looks for them."""
-
-    def __init__(self, eye: EventInput, group: NeuronGroup) -> None:
-        self._eye = eye
-        self._timestep = group.clock.variables["timestep"].get_value()
-        self._spikes = group.variables["_spikespace"].get_value()
-        self._count = group.variables["count"].get_value() if "count" in group.variables else None
-        self.begin()
-
-    def begin(self) -> None:
-        """Show what the input shows now from the next step on."""
-        self._first_step: int | None = None
-        self._restart()
-
-    def _restart(self) -> None:
-        self._blocks: Iterator[SpikeBlock] | None = None
-        self._block = _NO_SPIKES
-        self._place = 0  # in the steps of the block
-        self._due = -np.inf  # the next step at which there is something to do
-        self.step = -1
-
-    def __call__(self) -> None:
-        step = int(self._timestep[0])
-        if step <= self.step:  # a restored or reset network is back in the past
-            self._restart()
-        self.step = step
-        if self._spikes[-1]:
-            if self._count is not None:
-                self._count[self._spikes[: self._spikes[-1]]] = 0
-            self._spikes[-1] = 0
-        if step >= self._due:
-            self._deliver(step)
-
-    def _deliver(self, step: int) -> None:
-        if self._blocks is None:
-            if self._first_step is None:
-                self._first_step = step
-            self._blocks = self._eye.blocks(self._first_step)
-            self._eye.dropped = 0
-        while step >= self._block.stop:
-            self._block = next(self._blocks, _NOTHING_MORE)
-            self._eye.dropped += self._block.dropped
-            self._place = int(np.searchsorted(self._block.steps, step))
-        block, place = self._block, self._place
-        if place < block.steps.size and block.steps[place] == step:
-            chosen = slice(block.starts[place], block.starts[place + 1])
-            neurons = block.neurons[chosen]
-            self._spikes[: neurons.size] = neurons
-            self._spikes[-1] = neurons.size
-            if self._count is not None:
-                self._count[neurons] = block.counts[chosen]
-            place = self._place = place + 1
-        self._due = block.steps[place] if place < block.steps.size else block.stop
-
-
-def _nothing(now: Timing) -> Chunks:
-    return ()
-
-
-def _once(begin: Begin) -> Begin:
-    """A beginning that there is only once."""
-    left = [begin]
-
-    def begin_once(now: Timing) -> Chunks:
-        if not left:
-            raise InputError("a live source cannot be seen again from its beginning; show it anew")
-        return left.pop()(now)
-
-    return begin_once
-
-
-def _recorded(
-    recording: Recording | RecordingFile, later_us: float, speed: float, repeat: int | None, now: Timing
-) -> Chunks:
-    timing = replace(now, start_us=recording.start_us, offset_us=now.offset_us + later_us, speed=speed)
-    period_us = (recording.stop_us - recording.start_us) / speed
-    for k in itertools.count() if repeat is None else range(repeat):
-        shifted = replace(timing, offset_us=timing.offset_us + k * period_us)
-        if isinstance(recording, Recording):
-            events = recording.events
-            blocks = (events[first : first + _CHUNK] for first in range(0, events.size, _CHUNK))
-        else:
-            blocks = recording.blocks()
-        for block in blocks:
-            yield block, float(block["t"][-1]), shifted
-        if k != (repeat or 0) - 1:
-            yield empty_events(), float(recording.stop_us), shifted
-    yield empty_events(), np.inf, timing
-
-
-def _live(
-    source: Iterator[Batch] | Iterator[EventArray], later_us: float, speed: float, channels: Channels, now: Timing
-) -> Chunks:
-    timing = replace(now, offset_us=now.offset_us + later_us, speed=speed)
-    until_us = -np.inf
-    for item in source:
-        events, later_ones_us = (item.events, item.until_us) if isinstance(item, Batch) else (item, None)
-        check_events(events, channels.width, channels.height)
-        if events.size and events["t"][0] < until_us:
-            raise InputError(
-                f"a live source sent an event at {events['t'][0]} us after one at {until_us:g} us; send them in order"
-            )
-        if events.size or later_ones_us is not None:
-            until_us = float(events["t"][-1]) if later_ones_us is None else later_ones_us
-            yield events, until_us, timing
-    yield empty_events(), np.inf, timing
-
-
-def _watched(
-    see: Callable[[Quantity], NDArray],
-    settings: Settings,
-    every_us: float,
-    encoding: Encoding | None,
-    check_size: Callable[[int, int], None],
-    now: Timing,
-) -> Chunks:
-    pictures = (see(k * every_us * us) for k in itertools.count())
-    frames = frames_from_array(pictures, fps=1e6 / every_us, encoding=encoding, name="the world")
-    check_size(frames.width, frames.height)
-    timing = replace(now, offset_us=now.offset_us + every_us)
-    state = None
-    for t_us, frame in frames:
-        if state is None:
-            state, events = start_emulator(settings, frames.encoding, t_us, frame), empty_events()
-        else:
-            events, state = advance(settings, frames.encoding, state, [t_us], frame[None])
-        yield events, t_us, timing
-
-
-_NO_SPIKES = SpikeBlock(
-    stop=-np.inf,
-    steps=np.empty(0, np.int64),
-    starts=np.zeros(1, np.int64),
-    neurons=np.empty(0, np.int32),
-    counts=np.empty(0, np.int32),
-    dropped=0,
-)
-_NOTHING_MORE = replace(_NO_SPIKES, stop=np.inf)

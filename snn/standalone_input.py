@@ -63,6 +63,7 @@ class SpikeFile:
         folder = tempfile.mkdtemp(prefix="microsaccade-")
         self.path = Path(folder) / f"{name}.spikes"
         self.path.write_bytes(b"")
+        self.dropped = 0  # events that became no spike
         self._remove = weakref.finalize(self, _remove, self.path)
         self.function_name = f"events_{name}"
         code = {"NAME": name, "NEURONS": neurons, "PATH": self.path.as_posix(), "FUNCTION": self.function_name}
@@ -77,9 +78,9 @@ class SpikeFile:
             "cpp", text, name=self.function_name, compiler_kwds={"headers": ["<cstdio>", "<stdexcept>", "<vector>"]}
         )
 
-    def write(self, samples: Iterable[Iterable[SpikeBlock]]) -> int:
-        """Write the spikes of one sample after the other; how many events became no spike."""
-        dropped = 0
+    def write(self, samples: Iterable[Iterable[SpikeBlock]]) -> None:
+        """Write the spikes of one sample after the other."""
+        self.dropped = 0
         with self.path.open("wb") as file:
             for blocks in samples:
                 for block in blocks:
@@ -90,9 +91,8 @@ class SpikeFile:
                         )
                     steps = np.repeat(block.steps, np.diff(block.starts))
                     np.stack([steps, block.neurons, block.counts], axis=1).astype(np.int32).tofile(file)
-                    dropped += block.dropped
+                    self.dropped += block.dropped
                 np.array([-1, 0, 0], np.int32).tofile(file)
-        return dropped
 
 
 def _only_compiled(i: int, step: int) -> int:

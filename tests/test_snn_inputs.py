@@ -337,5 +337,7 @@ def test_a_compiled_network_sees_another_recording_without_compiling(tmp_path):
     assert (tmp_path / "main").stat().st_mtime_ns == built
     with pytest.raises(ParameterError, match="a compiled network cannot call Python"):
         eye.watch(lambda t: None, dvs.Settings(sensor=dvs.load_sensor("ideal")), every=1 * ms)
+    with pytest.raises(ParameterError, match="a compiled network runs to its end at once"):
+        eye.feed(recordings[0], 60 * ms)
     with pytest.raises(ParameterError, match="give repeat a number"):
         eye.show(dvs.Recording(events=recordings[0], width=WIDTH, height=HEIGHT, stop_us=50_000), repeat=None)
