@@ -51,7 +51,7 @@ class SpikeBlock:
     """The spikes of all steps below `stop` that earlier blocks did not hold.
 
     steps: (K,) steps with spikes, rising. starts: (K + 1,) where the spikes of each begin. neurons: (S,) rising in
-    each step. counts: (S,) events that a spike stands for. dropped: events that became no spike.
+    each step. counts: (S,) events of that cell. dropped: events that no spike stands for.
     """
 
     stop: float
@@ -92,14 +92,12 @@ def spike_blocks(
         stop = timing.step(until_us) if np.isfinite(until_us) else np.inf
         ready = keys < stop * neurons
         keys, waiting = np.sort(keys[ready]), keys[~ready]
-        block = _block(keys, neurons, stop)
-        if collisions == "error" and keys.size > block.neurons.size:
+        steps, starts, spiking, counts = _cells(keys, neurons)
+        lost = 0 if collisions == "count" else keys.size - spiking.size
+        block = SpikeBlock(stop=stop, steps=steps, starts=starts, neurons=spiking, counts=counts, dropped=lost)
+        if collisions == "error" and lost:
             raise _collision(block, timing, channels)
-        if collisions == "count":
-            yield block
-        else:
-            dropped = keys.size - block.neurons.size
-            yield SpikeBlock(**{**vars(block), "counts": np.ones_like(block.counts), "dropped": dropped})
+        yield block
 
 
 @njit(cache=True, nogil=True)
@@ -125,19 +123,26 @@ def _keys(
     return seen
 
 
-def _block(keys: NDArray[np.int64], neurons: int, stop: float) -> SpikeBlock:
-    """The spikes of sorted keys, each once, with their counts."""
-    first = np.flatnonzero(np.diff(keys, prepend=-1))
-    step, neuron = np.divmod(keys[first], neurons)
-    starts = np.flatnonzero(np.diff(step, prepend=-1))
-    return SpikeBlock(
-        stop=stop,
-        steps=step[starts],
-        starts=np.append(starts, step.size),
-        neurons=neuron.astype(np.int32),
-        counts=np.diff(first, append=keys.size).astype(np.int32),
-        dropped=0,
-    )
+@njit(cache=True, nogil=True)
+def _cells(keys, neurons):
+    """(steps, starts, neurons, counts) of sorted keys; see `SpikeBlock`."""
+    steps, starts = np.empty(keys.size, np.int64), np.empty(keys.size + 1, np.int64)
+    spiking, counts = np.empty(keys.size, np.int32), np.empty(keys.size, np.int32)
+    cells = seen = 0
+    before = np.int64(-1)
+    for key in keys:
+        if key == before:
+            counts[cells - 1] += 1
+            continue
+        step = key // neurons
+        if cells == 0 or step != steps[seen - 1]:
+            steps[seen], starts[seen] = step, cells
+            seen += 1
+        spiking[cells], counts[cells] = key - step * neurons, 1
+        cells += 1
+        before = key
+    starts[seen] = cells
+    return steps[:seen].copy(), starts[: seen + 1].copy(), spiking[:cells].copy(), counts[:cells].copy()
 
 
 def _collision(block: SpikeBlock, timing: Timing, channels: Channels) -> InputError:

@@ -298,3 +298,29 @@ def test_a_network_that_was_changed_must_be_made_ready_again():
     network.add(b2.SpikeMonitor(network["hidden"]))
     with pytest.raises(InputError, match="objects were added to or removed from network"):
         drive.advance(1 * ms)
+
+
+def test_real_nmnist_samples_arrive_to_the_last_event(shared_data):
+    """Ten samples as tonic gives them, (events, label), pooled by 2: the counts of the input add up to the events."""
+    b2.defaultclock.dt = 1 * ms
+    with np.load(shared_data / "labelled" / "nmnist_train1000.npz") as archive:
+        columns = {name: archive[name] for name in ("x", "y", "p", "dt", "offsets", "label")}
+    samples = []
+    for k in range(10):
+        part = slice(columns["offsets"][k], columns["offsets"][k + 1])
+        x, y, p, dt_us = (columns[name][part] for name in ("x", "y", "p", "dt"))
+        events = np.zeros(x.size, [("x", int), ("y", int), ("t", int), ("p", int)])  # tonic's own layout
+        events["x"], events["y"], events["t"], events["p"] = x, y, np.cumsum(dt_us), p
+        samples.append((events, int(columns["label"][k])))
+    eye = EventInput(width=34, height=34, pool=2, collisions="count")
+    sink = b2.NeuronGroup(1, "n : 1", name="sink")
+    synapses = b2.Synapses(eye.group, sink, on_pre="n_post += count_pre")
+    synapses.connect()
+    responses = run(
+        b2.Network(eye.group, sink, synapses), samples, input=eye, duration=330 * ms,
+        record=["input"], states={"sink": ["n"]}, progress=False,
+    )  # fmt: skip
+    arrived = responses.states["sink"]["n"][:, -1, 0]
+    assert arrived.tolist() == [events.size for events, _ in samples]
+    assert responses.labels.tolist() == [label for _, label in samples]
+    assert responses.counts("input").sum() < arrived.sum()
