@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from brian2 import Network, NetworkOperation, Synapses, get_device
+from brian2 import Network, NetworkOperation, NeuronGroup, Synapses, get_device
 from brian2.core.variables import ArrayVariable
 from brian2.devices.device import RuntimeDevice
 from numpy.typing import ArrayLike, NDArray
@@ -40,8 +40,19 @@ def silenced(network: Network, group: Any, units: ArrayLike | slice | None = Non
     source = _group(network, group)
     mute = np.zeros(len(source), bool)
     mute[chosen(units, len(source), "units")] = True
-    # The spikes of the step: neuron numbers, and how many of them count in the last place.
-    space = source.variables["_spikespace"].get_value()
+    events = source.events if isinstance(source, NeuronGroup) else ("spike",)
+    lesion = [operation for event in events for operation in _muting(source, event, mute)]
+    network.add(*lesion)
+    try:
+        yield network
+    finally:
+        network.remove(*lesion)
+
+
+def _muting(source: Any, event: str, mute: NDArray[np.bool_]) -> list[NetworkOperation]:
+    """Operations that take an event of some units away from all but its reset."""
+    # The neurons of the step, and how many of them count in the last place.
+    space = source.variables[f"_{event}space"].get_value()
     taken = np.empty(0, space.dtype)
 
     def write(fired: NDArray) -> None:
@@ -60,20 +71,15 @@ def silenced(network: Network, group: Any, units: ArrayLike | slice | None = Non
             write(np.union1d(space[: space[-1]], taken))
 
     # Half an order fits between the threshold and monitors, which stand one after it. The reset sees all spikes.
-    thresholder = getattr(source, "thresholder", {}).get("spike", source)
-    resetter = getattr(source, "resetter", {}).get("spike")
+    thresholder = getattr(source, "thresholder", {}).get(event, source)
+    resetter = getattr(source, "resetter", {}).get(event)
     places = [(take, thresholder, 0.5)]
     if resetter is not None:
         places += [(give_back, resetter, -0.5), (take, resetter, 0.5)]
-    lesion = [
+    return [
         NetworkOperation(call, clock=source.clock, when=step.when, order=step.order + shift)
         for call, step, shift in places
     ]
-    network.add(*lesion)
-    try:
-        yield network
-    finally:
-        network.remove(*lesion)
 
 
 @contextmanager
