@@ -18,6 +18,7 @@ test: $(VENV)/.test-installed
 bench: $(VENV)/.bench-installed
 	$(BIN)/python benchmarks/emulator.py --json emulator.json
 	$(BIN)/python benchmarks/fidelity.py --json fidelity.json
+	$(BIN)/python benchmarks/network.py --json network.json
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

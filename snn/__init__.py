@@ -8,14 +8,17 @@
     network = snn.feedforward(eye, [snn.Dense(200, lif()), snn.Dense(10, leaky_readout())], seed=1)
     network.run(300 * ms)
 
-Neurons, synapses, probes and hardware are modules of that name. This file is a table of names; each is imported
-when it is first used.
+`snn.neurons`, `snn.synapses`, `snn.probes` and `snn.hardware` are modules. This file is a table of names; each is
+imported when it is first used.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 _HOMES = {
+    "snn.blueprint": ("Blueprint", "describe"),
+    "snn.checkpoint": ("load", "save"),
+    "snn.exchange": ("from_nir", "read_nir", "to_nir", "write_nir"),
     "snn.inputs": ("EventInput", "event_input"),
     "snn.networks": ("Conv", "Dense", "Pool", "Recurrent", "feedforward"),
     "snn.running": ("Runner", "run"),
@@ -23,12 +26,15 @@ _HOMES = {
     "snn.stepper": ("Stepper",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-_MODULES = ("neurons", "probes", "synapses")
+_MODULES = ("hardware", "neurons", "probes", "synapses")
 
 __all__ = sorted((*_HOME_OF, *_MODULES))
 
 if TYPE_CHECKING:
-    from snn import neurons, probes, synapses
+    from snn import hardware, neurons, probes, synapses
+    from snn.blueprint import Blueprint, describe
+    from snn.checkpoint import load, save
+    from snn.exchange import from_nir, read_nir, to_nir, write_nir
     from snn.inputs import EventInput, event_input
     from snn.networks import Conv, Dense, Pool, Recurrent, feedforward
     from snn.running import Runner, run
