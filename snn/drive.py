@@ -4,6 +4,7 @@
 objects are prepared once, and their code is called in Brian2's own order.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 
@@ -159,7 +160,7 @@ def written_variables(objects: Collection[BrianObject]) -> Iterator[tuple[str, A
         elif isinstance(obj, CodeRunner):
             code, variables = obj.abstract_code, obj.group.variables
             for text in code.values() if isinstance(code, dict) else [code]:
-                names |= {parse_statement(line)[0] for line in str(text).splitlines() if line.strip()}
+                names |= {parse_statement(line)[0] for line in re.split("[;\n]", str(text)) if line.strip()}
             if isinstance(obj, Thresholder) and obj.template_kwds["_uses_refractory"]:
                 names |= {"lastspike", "not_refractory"}
         if isinstance(obj, SummedVariableUpdater):

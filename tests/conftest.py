@@ -1,5 +1,6 @@
 """Fixtures shared by the tests."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,12 +20,21 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def frozen_brian() -> None:
+    """Brian2 collects garbage at every run; what importing it leaves is no garbage, and need not be searched."""
+    import brian2  # noqa: F401
+
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def fresh_brian(request: pytest.FixtureRequest) -> Iterator[None]:
     """Brian2 as a new script finds it, but without compiling: each test of `snn` begins here."""
     if not request.path.name.startswith("test_snn"):
         yield
         return
+    request.getfixturevalue("frozen_brian")
     import brian2
     from brian2.devices.device import reset_device
 

@@ -183,7 +183,7 @@ def test_plastic_weights_go_on_and_traces_do_not():
 
 
 def test_what_is_to_be_kept_is_kept():
-    group = b2.NeuronGroup(1, "dv/dt = 1/ms : 1\nn : 1", threshold="v > 1.05", reset="v = 0\nn += 1", name="cell")
+    group = b2.NeuronGroup(1, "dv/dt = 1/ms : 1\nn : 1", threshold="v > 1.05", reset="v = 0; n += 1", name="cell")
     network = b2.Network(group)
     drive = Drive(network, {}, keep=["cell.n"])
     drive.advance(10 * ms)
