@@ -75,6 +75,10 @@ class Drive:
         """The step of a clock to which `reset` goes back."""
         return self._start[clock][0]
 
+    def next_step(self, clock: Clock) -> int:
+        """The step of a clock with which `advance` goes on."""
+        return _steps(float(self._network.t_), float(self._times[clock][2][0]))
+
     def advance(self, duration: Quantity) -> None:
         """Run for `duration`; several clocks tick together where their times agree, as in Brian2."""
         if self._made_of != set(self._network.objects):
@@ -82,6 +86,10 @@ class Drive:
                 f"objects were added to or removed from {self._network.name} since it was made ready; "
                 "make the Runner or Stepper after that"
             )
+        for clock, (step, t, dt) in self._times.items():
+            # Other networks may have moved a clock that all share.
+            step[0] = self.next_step(clock)
+            t[0] = step[0] * dt[0]
         until_s = float(self._network.t_) + float(duration / second)
         if len(self._clocks) == 1:
             self._advance_one_clock(until_s)

@@ -74,7 +74,7 @@ class Stepper:
         or whatever the input function takes. None is nothing to see.
         """
         self._show(observation)
-        first = {name: int(clock.variables["timestep"].get_value()[0]) for name, clock in self._clocks.items()}
+        first = {name: self._drive.next_step(clock) for name, clock in self._clocks.items()}
         self._drive.advance(self._interval)
         return {
             name: trains([recorder.taken(first[name])], self._sizes[name], self._clocks[name].dt, self._interval)

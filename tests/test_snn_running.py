@@ -324,3 +324,22 @@ def test_real_nmnist_samples_arrive_to_the_last_event(shared_data):
     assert arrived.tolist() == [events.size for events, _ in samples]
     assert responses.labels.tolist() == [label for _, label in samples]
     assert responses.counts("input").sum() < arrived.sum()
+
+
+def test_networks_that_share_brian2_s_clock_do_not_disturb_each_other():
+    """Both fire every third step of 1 ms, however often the other one ran in between."""
+    b2.defaultclock.dt = 1 * ms
+    text = {"model": "n : 1", "threshold": "n >= 2", "reset": "n = 0"}
+    networks = []
+    for _ in range(2):
+        group = b2.NeuronGroup(1, **text, name="counter")
+        group.run_regularly("n += 1", when="start")
+        networks.append(b2.Network(group))
+    stepper = Stepper(networks[0], input=lambda _: None, interval=10 * ms)
+    times = []
+    for k in range(3):
+        times += [k * 10 + t for t in np.asarray(stepper.step()["counter"].t / ms)]
+        networks[1].run(7 * ms)
+    np.testing.assert_allclose(times, np.arange(1, 30, 2))
+    assert stepper.t == 30 * ms
+    assert networks[1].t == 21 * ms
