@@ -130,7 +130,7 @@ def feedforward(
     input: ShapedInput | SpikeSource,
     layers: Sequence[Dense | Conv | Pool],
     *,
-    seed: int | Generator,
+    seed: int | Generator = 0,
     shape: Shape | None = None,
 ) -> Network:
     """A network in which each layer hears the one before it; all run on the clock of the input.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 
 @contextmanager
@@ -11,7 +12,8 @@ def progress_bar(what: str, total: int | None, shown: bool) -> Iterator[Callable
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
-    shown = shown and (console.is_terminal or console.is_jupyter)
+    # In a notebook rich draws through ipywidgets, and warns where there are none.
+    shown = shown and (console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not shown) as bar:
         task = bar.add_task(what, total=total)

@@ -56,7 +56,8 @@ class Runner:
     likes, such as `lambda rates: setattr(group, "rates", rates)`. duration: of a sample. record: names of the groups
     whose spikes are kept, by default all that have a threshold but the input. states: names of variables that are
     kept, by group. keep: variables as "group.variable" that go on from sample to sample; weights that synapses
-    change themselves always do. namespace: as in `Network.run`.
+    change themselves always do. namespace: where external names of equations are found; by default among the names
+    where this is called, as in `Network.run`. {} where the groups hold all they need.
 
     With `set_device("cpp_standalone", build_on_run=False)` the network is compiled when the runner is made, together
     with the loop over samples; every `run` uses the same binary.

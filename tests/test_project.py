@@ -6,12 +6,23 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 import dvs
+import snn
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
+SMALL = {
+    "02_video_to_events.py": ["--seconds", "0.2"],
+    "03_moving_bar_tuning.py": ["--directions", "8"],
+    "04_stdp_digits.py": ["--digits", "8", "--epochs", "1", "--neurons", "20", "--codegen", "numpy"],
+    "05_recording_to_network.py": ["--seconds", "1"],
+    "06_many_cheap_parts.py": ["--parts", "512", "--duration", "50"],
+}
 MAY_IMPORT = {"dvs": {"dvs"}, "snn": {"dvs", "snn"}, "learning": {"dvs", "snn", "learning"}}
 
 
@@ -43,33 +54,69 @@ def test_importing_dvs_is_light():
     assert done.stdout.strip() == "[]"
 
 
-def test_every_name_of_the_table_is_there_and_documented():
-    for name in dvs.__all__:
-        value = getattr(dvs, name)
+def test_importing_snn_loads_no_brian2_until_it_is_used():
+    code = "import sys, snn; print('brian2' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("package", [dvs, snn], ids=lambda package: package.__name__)
+def test_every_name_of_the_table_is_there_and_documented(package):
+    for name in package.__all__:
+        value = getattr(package, name)
         assert name == "DARK_OFFSET" or value.__doc__, name
-    with pytest.raises(AttributeError, match="no attribute 'emulator_of_everything'"):
-        _ = dvs.emulator_of_everything
+    with pytest.raises(AttributeError, match="no attribute 'simulator_of_everything'"):
+        _ = package.simulator_of_everything
 
 
-def test_the_table_of_names_and_the_names_for_type_checkers_agree():
-    tree = ast.parse((ROOT / "dvs" / "__init__.py").read_text())
+@pytest.mark.parametrize("package", [dvs, snn], ids=lambda package: package.__name__)
+def test_the_table_of_names_and_the_names_for_type_checkers_agree(package):
+    tree = ast.parse((ROOT / package.__name__ / "__init__.py").read_text())
     guarded = next(node for node in tree.body if isinstance(node, ast.If))
     typed = {alias.name for node in guarded.body for alias in node.names}
-    assert typed == set(dvs.__all__)
+    assert typed == set(package.__all__)
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
 def test_the_examples_run(example, tmp_path):
-    small = {"02_video_to_events.py": ["--output", str(tmp_path), "--seconds", "0.2"]}
-    command = [sys.executable, str(example), *small.get(example.name, [])]
+    command = [sys.executable, str(example), *SMALL.get(example.name, [])]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout
+    assert not done.stderr
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_the_notebooks_run_and_nothing_in_them_warns(path):
+    notebook = nbformat.read(path, as_version=4)
+    stored = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(path.parent)}}).execute()
+    found = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert [output.output_type for output in found] == [output.output_type for output in stored]
+    assert not [output.text for output in found + stored if output.get("name") == "stderr"]
 
 
 def test_the_readme_s_first_python_runs(tmp_path):
-    code = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[0]
-    code = code.replace('"examples/', f'"{ROOT}/examples/').replace('cup.mp4")', 'cup.mp4", stop_s=0.2)')
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert done.returncode == 0, done.stderr
+    code = readme_python("open_video").replace('cup.mp4")', 'cup.mp4", stop_s=0.2)')
+    run_python(code, tmp_path)
     assert (tmp_path / "cup.h5").stat().st_size > 0
+
+
+def test_the_readme_s_network_runs(tmp_path):
+    code = readme_python("feedforward")
+    assert "network.run(300 * ms)" in code
+    # Without compiling, and long enough for the layer to fire.
+    code = "import brian2\nbrian2.prefs.codegen.target = 'numpy'\n" + code.replace("300 * ms", "50 * ms")
+    run_python(code + "assert abs(network['layer2'].v).max() > 0\n", tmp_path)
+
+
+def readme_python(word: str) -> str:
+    """The first piece of Python in the README that has the word, its paths made absolute."""
+    pieces = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    code = next(piece for piece in pieces if word in piece)
+    return code.replace('"examples/', f'"{ROOT}/examples/')
+
+
+def run_python(code: str, folder: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, check=False)
+    assert done.returncode == 0, done.stderr

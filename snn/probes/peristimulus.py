@@ -53,7 +53,7 @@ class PSTH:
             low_hz, high_hz = rate_hz[unit] - sem_hz[unit], rate_hz[unit] + sem_hz[unit]
             ax.fill_between(t_ms, low_hz, high_hz, color=color, alpha=0.25, linewidth=0)
             ax.plot(t_ms, rate_hz[unit], color=color, linewidth=1.6, label=label)
-            ax.set_ylim(bottom=0)
+            ax.set_ylim(bottom=0, auto=True)  # another curve may be higher
             legend(ax)
             what = "rate (Hz)"
         ax.set_xlim(t_ms[0] - half_ms, t_ms[-1] + half_ms)

@@ -43,7 +43,7 @@ class TuningCurve:
             self.stimulus, np.asarray(self.mean)[unit], np.nan_to_num(np.asarray(self.sem)[unit]), fmt="o-",
             color=color, linewidth=1.6, markersize=4.5, elinewidth=1, label=label,
         )  # fmt: skip
-        ax.set_ylim(bottom=np.min(np.asarray(self.mean)[unit], initial=0))
+        ax.set_ylim(bottom=np.min(np.asarray(self.mean)[unit], initial=0), auto=True)  # another may be higher
         name_axes(ax, "stimulus", "rate (Hz)" if rated else "response")
         legend(ax)
         return ax
