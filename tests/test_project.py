@@ -107,7 +107,7 @@ def test_the_readme_s_network_runs(tmp_path):
     assert "network.run(300 * ms)" in code
     # Without compiling, and long enough for the layer to fire.
     code = "import brian2\nbrian2.prefs.codegen.target = 'numpy'\n" + code.replace("300 * ms", "50 * ms")
-    run_python(code + "assert abs(network['layer2'].v).max() > 0\n", tmp_path)
+    run_python(code + "assert abs(network['layer2'].v[:]).max() > 0\n", tmp_path)
 
 
 def readme_python(word: str) -> str:
