@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 pytest_plugins = ["pytester"]
+collect_ignore_glob = ["data/*"]  # the programs there need other simulators
 
 
 @pytest.fixture(scope="session")
@@ -30,8 +31,8 @@ def frozen_brian() -> None:
 
 @pytest.fixture(autouse=True)
 def fresh_brian(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Brian2 as a new script finds it, but without compiling: each test of `snn` begins here."""
-    if not request.path.name.startswith("test_snn"):
+    """Brian2 as a new script finds it, but without compiling: each test of `snn` and `learning` begins here."""
+    if not request.path.name.startswith(("test_snn", "test_learning")):
         yield
         return
     request.getfixturevalue("frozen_brian")
