@@ -1,0 +1,85 @@
+"""From Brian2's abstract code to sympy: statements are folded into one expression for each variable."""
+
+import re
+from collections.abc import Iterator, Mapping
+
+import sympy
+from brian2.core.variables import Subexpression, Variable
+from brian2.parsing.statements import parse_statement
+from brian2.parsing.sympytools import str_to_sympy
+
+from dvs.errors import InputError
+
+NOT_REFRACTORY = sympy.Symbol("not_refractory", real=True)
+
+
+def symbol(name: str) -> sympy.Symbol:
+    """The symbol by which Brian2 calls a variable."""
+    return sympy.Symbol(name, real=True)
+
+
+def expression(text: str, variables: Mapping[str, Variable]) -> sympy.Expr:
+    """A Brian2 expression with its subexpressions put in."""
+    found = str_to_sympy(text, variables)
+    for _ in range(len(variables) + 1):
+        inner = {
+            free: expression(variables[free.name].expr, variables)
+            for free in found.free_symbols
+            if isinstance(variables.get(free.name), Subexpression)
+        }
+        if not inner:
+            return found
+        found = found.xreplace(inner)
+    raise InputError(f"the subexpressions of {text!r} refer to each other; write one of them out")
+
+
+def folded(code: str, variables: Mapping[str, Variable]) -> dict[str, sympy.Expr]:
+    """What each variable is after some statements, by what all were before.
+
+    >>> after = folded("u = v; v += 2*u", {})
+    >>> after["v"]
+    3*v
+    """
+    after: dict[sympy.Symbol, sympy.Expr] = {}
+    for line in re.split("[;\\n]", code):
+        if not line.strip():
+            continue
+        name, operation, text, _ = parse_statement(line)
+        value = expression(text, variables).xreplace(after)
+        before = after.get(symbol(name), symbol(name))
+        match operation:
+            case "=" | ":=":
+                after[symbol(name)] = value
+            case "+=":
+                after[symbol(name)] = before + value
+            case "-=":
+                after[symbol(name)] = before - value
+            case "*=":
+                after[symbol(name)] = before * value
+            case "/=":
+                after[symbol(name)] = before / value
+            case _:
+                raise InputError(f"{name} is changed by {operation!r}; write it with =, +=, -=, *= or /=")
+    return {key.name: value for key, value in after.items()}
+
+
+def assigned(code: str) -> set[str]:
+    """The names that statements give a value to."""
+    return {name for name, _, _ in _statements(code)}
+
+
+def _statements(code: str) -> Iterator[tuple[str, str, str]]:
+    for line in re.split("[;\n]", code):
+        if line.strip():
+            name, operation, text, _ = parse_statement(line)
+            yield name, operation, text
+
+
+def where_refractory(value: sympy.Expr, refractory: bool) -> sympy.Expr:
+    """The expression for a neuron that is, or is not, refractory."""
+    number = sympy.Integer(0 if refractory else 1)
+    # Brian2 makes a number of the flag by its own function int, which sympy does not know.
+    return value.xreplace({NOT_REFRACTORY: number}).replace(
+        lambda part: part.is_Function and part.func.__name__.rstrip("_") == "int" and part.args == (number,),
+        lambda part: number,
+    )
