@@ -1,0 +1,446 @@
+"""Optimisers: from parameters, gradients and a state to new parameters and a new state.
+
+Each is a record of numbers with the two functions `start` and `step`. What it remembers is in the `State`, arrays that
+a checkpoint can keep:
+
+>>> adam = Adam(0.1)
+>>> weights = {"w": np.array([1.0, -2.0])}
+>>> state = adam.start(weights)
+>>> weights, state = adam.step({"w": np.array([0.5, -3.0])}, state, weights)
+>>> weights["w"].round(6).tolist(), state.steps
+([0.9, -1.9], 1)
+
+The learning rate is a number or a schedule, which is any function of the number of steps done. Below, g is the
+gradient, p a parameter, k the number of this step from 1, and all is element by element. Equations are those of the
+papers in the form that PyTorch computes, so that numbers found there can be used here.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass, field
+from typing import ClassVar
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+
+from dvs.errors import InputError, ParameterError
+
+Arrays = Mapping[str, NDArray]
+Schedule = Callable[[int], float]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class State:
+    """What an optimiser remembers: steps done, and for each parameter its running values by name."""
+
+    steps: int = 0
+    memory: Mapping[str, Mapping[str, NDArray]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Optimiser(ABC):
+    """What all optimisers have in common: a learning rate, and the walk over the parameters."""
+
+    learning_rate: float | Schedule
+    _: KW_ONLY
+
+    remembered: ClassVar[tuple[str, ...]] = ()
+    shares: ClassVar[tuple[str, ...]] = ()  # fields in [0, 1)
+    small: ClassVar[tuple[str, ...]] = ()  # fields above 0
+
+    def __post_init__(self) -> None:
+        if not callable(self.learning_rate):
+            _positive("learning rate", self.learning_rate)
+        for name in self.shares:
+            if not 0 <= getattr(self, name) < 1:
+                raise ParameterError(f"{name} is {getattr(self, name)}, expected 0 <= {name} < 1")
+        for name in self.small:
+            _positive(name, getattr(self, name))
+
+    def start(self, parameters: Arrays) -> State:
+        """The state before the first step: all zeros."""
+        return State(
+            memory={
+                name: {kind: np.zeros_like(value) for kind in self.remembered} for name, value in parameters.items()
+            }
+        )
+
+    def step(
+        self, gradients: Arrays, state: State, parameters: Arrays, *, in_place: bool = False
+    ) -> tuple[dict[str, NDArray], State]:
+        """New parameters and new state, of the shapes and dtypes of the old.
+
+        in_place: overwrite the arrays of `parameters` and `state` and return them, which saves their memory. Raises
+        InputError if names or shapes differ, or a gradient holds NaN or inf; nothing is overwritten then.
+        """
+        self._check(gradients, state, parameters, in_place)
+        rate = rate_at(self.learning_rate, state.steps)
+        changed, memory = {}, {}
+        for name, value in parameters.items():
+            old = [value, *(state.memory[name][kind] for kind in self.remembered)]
+            new = old if in_place else [np.empty(array.shape, array.dtype) for array in old]
+            flat = [np.ravel(array) for array in (gradients[name], *old)] + [array.reshape(-1) for array in new]
+            self._update(rate, state.steps + 1, *flat)
+            changed[name], memory[name] = new[0], dict(zip(self.remembered, new[1:], strict=True))
+        return changed, State(steps=state.steps + 1, memory=memory)
+
+    @abstractmethod
+    def _update(self, rate: float, k: int, *arrays: NDArray) -> None:
+        """From the gradient, the parameter and what is remembered, fill the new parameter and memory; all flat."""
+
+    def _check(self, gradients: Arrays, state: State, parameters: Arrays, in_place: bool) -> None:
+        for given, kind in ((gradients, "gradients"), (state.memory, "the optimiser's state")):
+            if set(given) != set(parameters):
+                raise InputError(f"{kind}: for {sorted(given)}, expected the parameters {sorted(parameters)}")
+        for name, value in parameters.items():
+            memory = state.memory[name]
+            if set(memory) != set(self.remembered):
+                raise InputError(
+                    f"state remembers {sorted(memory)}, {type(self).__name__} needs {sorted(self.remembered)}; "
+                    "begin with the state of its own start()"
+                )
+            if not isinstance(value, np.ndarray) or value.dtype not in (np.float32, np.float64):
+                found = getattr(value, "dtype", type(value).__name__)
+                raise InputError(f"parameter {name!r} is {found}, expected an array of float32 or float64")
+            for kind, array in {"gradient": gradients[name], **memory}.items():
+                if np.shape(array) != value.shape:
+                    raise InputError(f"{kind} of {name!r} has shape {np.shape(array)}, expected {value.shape}, its own")
+            if not math.isfinite(joint_norm({name: gradients[name]})):
+                raise InputError(f"gradient of {name!r} holds NaN or inf; lower the learning rate or clip gradients")
+            if in_place and not all(a.flags.c_contiguous and a.flags.writeable for a in (value, *memory.values())):
+                raise InputError(f"parameter {name!r} cannot be overwritten; give a writeable, contiguous array")
+
+
+@dataclass(frozen=True)
+class SGD(Optimiser):
+    """Stochastic gradient descent: p - rate g. Robbins & Monro (1951)."""
+
+    learning_rate: float | Schedule = 1e-2
+
+    def _update(self, rate: float, k: int, *arrays: NDArray) -> None:
+        _sgd(rate, *arrays)
+
+
+@dataclass(frozen=True)
+class Momentum(Optimiser):
+    """Heavy ball: velocity = momentum velocity + g, p - rate velocity. Polyak (1964)."""
+
+    learning_rate: float | Schedule = 1e-2
+    _: KW_ONLY
+    momentum: float = 0.9
+
+    remembered: ClassVar[tuple[str, ...]] = ("velocity",)
+    shares: ClassVar[tuple[str, ...]] = ("momentum",)
+
+    def _update(self, rate: float, k: int, *arrays: NDArray) -> None:
+        _heavy_ball(rate, self.momentum, *arrays)
+
+
+@dataclass(frozen=True)
+class Nesterov(Momentum):
+    """Momentum that looks ahead: velocity as in `Momentum`, p - rate (g + momentum velocity).
+
+    Nesterov (1983) in the form of Sutskever et al. (2013), with p at the place looked ahead to.
+    """
+
+    def _update(self, rate: float, k: int, *arrays: NDArray) -> None:
+        _nesterov(rate, self.momentum, *arrays)
+
+
+@dataclass(frozen=True)
+class AdaGrad(Optimiser):
+    """Sum of all squares: total = total + g^2, p - rate g/(sqrt(total) + epsilon).
+
+    Duchi, Hazan & Singer (2011).
+    """
+
+    learning_rate: float | Schedule = 1e-2
+    _: KW_ONLY
+    epsilon: float = 1e-10
+
+    remembered: ClassVar[tuple[str, ...]] = ("total",)
+    small: ClassVar[tuple[str, ...]] = ("epsilon",)
+
+    def _update(self, rate: float, k: int, *arrays: NDArray) -> None:
+        _adagrad(rate, self.epsilon, *arrays)
+
+
+@dataclass(frozen=True)
+class RMSProp(Optimiser):
+    """Running mean of squares: square = decay square + (1 - decay) g^2, p - rate g/(sqrt(square) + epsilon).
+
+    Tieleman & Hinton (2012), lecture 6.5, whose decay is 0.9; PyTorch's is 0.99.
+    """
+
+    learning_rate: float | Schedule = 1e-3
+    _: KW_ONLY
+    decay: float = 0.9
+    epsilon: float = 1e-8
+
+    remembered: ClassVar[tuple[str, ...]] = ("square",)
+    shares: ClassVar[tuple[str, ...]] = ("decay",)
+    small: ClassVar[tuple[str, ...]] = ("epsilon",)
+
+    def _update(self, rate: float, k: int, *arrays: NDArray) -> None:
+        _rmsprop(rate, self.decay, self.epsilon, *arrays)
+
+
+@dataclass(frozen=True)
+class Adam(Optimiser):
+    """Adaptive moments: p - rate m/(sqrt(v) + epsilon), m and v the unbiased running means of g and g^2.
+
+    mean = beta1 mean + (1 - beta1) g and m = mean/(1 - beta1^k); likewise square, beta2 and v. Kingma & Ba (2015),
+    algorithm 1.
+    """
+
+    learning_rate: float | Schedule = 1e-3
+    _: KW_ONLY
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+
+    remembered: ClassVar[tuple[str, ...]] = ("mean", "square")
+    shares: ClassVar[tuple[str, ...]] = ("beta1", "beta2")
+    small: ClassVar[tuple[str, ...]] = ("epsilon",)
+
+    def _update(self, rate: float, k: int, *arrays: NDArray) -> None:
+        _adam(rate, self.beta1, self.beta2, self.epsilon, 0.0, k, *arrays)
+
+
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """Adam with decoupled weight decay: before the step of `Adam`, p (1 - rate weight_decay).
+
+    Loshchilov & Hutter (2019), algorithm 2. As in PyTorch the decay is in units of the learning rate, and follows its
+    schedule.
+    """
+
+    _: KW_ONLY
+    weight_decay: float = 1e-2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.weight_decay < math.inf:
+            raise ParameterError(f"weight_decay is {self.weight_decay}, expected 0 or more")
+
+    def _update(self, rate: float, k: int, *arrays: NDArray) -> None:
+        _adam(rate, self.beta1, self.beta2, self.epsilon, rate * self.weight_decay, k, *arrays)
+
+
+@dataclass(frozen=True)
+class StepDecay:
+    """A rate that is multiplied by `factor` after every `every` steps."""
+
+    rate: float
+    _: KW_ONLY
+    every: int
+    factor: float = 0.1
+
+    def __post_init__(self) -> None:
+        _positive("rate", self.rate)
+        _positive("every", self.every)
+        _positive("factor", self.factor)
+
+    def __call__(self, steps: int) -> float:
+        """The learning rate after a number of steps."""
+        return self.rate * self.factor ** (steps // self.every)
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """From `rate` down to `floor` along half a cosine of length `over` steps, and `floor` ever after.
+
+    Loshchilov & Hutter (2017), "SGDR", equation 5, without restarts.
+    """
+
+    rate: float
+    _: KW_ONLY
+    over: int
+    floor: float = 0.0
+
+    def __post_init__(self) -> None:
+        _positive("rate", self.rate)
+        _positive("over", self.over)
+        if not 0 <= self.floor <= self.rate:
+            raise ParameterError(f"floor is {self.floor}, expected 0 to the rate, {self.rate}")
+
+    def __call__(self, steps: int) -> float:
+        """The learning rate after a number of steps."""
+        share = min(steps / self.over, 1.0)
+        return self.floor + (self.rate - self.floor) * (1 + math.cos(math.pi * share)) / 2
+
+
+@dataclass(frozen=True)
+class WarmUp:
+    """A learning rate or schedule that grows linearly to its full height over the first `over` steps.
+
+    The first step has 1/over of it. Goyal et al. (2017), section 2.2.
+    """
+
+    rate: float | Schedule
+    _: KW_ONLY
+    over: int
+
+    def __post_init__(self) -> None:
+        if not callable(self.rate):
+            _positive("rate", self.rate)
+        _positive("over", self.over)
+
+    def __call__(self, steps: int) -> float:
+        """The learning rate after a number of steps."""
+        return rate_at(self.rate, steps) * min((steps + 1) / self.over, 1.0)
+
+
+def rate_at(rate: float | Schedule, steps: int) -> float:
+    """The learning rate after a number of steps; a number is a constant schedule.
+
+    >>> rate_at(StepDecay(0.1, every=100, factor=0.5), 250)
+    0.025
+    """
+    value = float(rate(steps)) if callable(rate) else float(rate)
+    if not 0 <= value < math.inf:
+        raise ParameterError(f"schedule gives a learning rate of {value} after {steps} steps, expected 0 or more")
+    return value
+
+
+def clip_by_norm(gradients: Arrays, max_norm: float) -> tuple[dict[str, NDArray], float]:
+    """Gradients shortened to a joint norm of at most `max_norm`, and the norm they had before.
+
+    The direction stays; gradients that are short enough are returned as they are. Raises InputError for NaN and inf.
+    Pascanu, Mikolov & Bengio (2013), algorithm 1.
+    """
+    _positive("max_norm", max_norm)
+    norm = joint_norm(gradients)
+    if not math.isfinite(norm):
+        raise InputError(f"gradients of {_not_finite(gradients)} hold NaN or inf; damp the recurrent gradient")
+    if norm <= max_norm:
+        return dict(gradients), norm
+    return {name: gradient * (max_norm / norm) for name, gradient in gradients.items()}, norm
+
+
+def joint_norm(gradients: Arrays) -> float:
+    """Euclidean norm of all gradients taken as one vector, summed in float64 lest large ones overflow."""
+    total = 0.0
+    for gradient in gradients.values():
+        flat = np.ravel(gradient)
+        sums = np.empty(-(-flat.size // _BLOCK))
+        _square_sums(flat, sums)
+        total += float(sums.sum())
+    return math.sqrt(total)
+
+
+# A sum is taken by blocks of one size, so that it is the same to the last bit on any number of threads.
+_BLOCK = 4096
+
+
+@njit(parallel=True, cache=True, nogil=True, fastmath={"reassoc", "contract"})
+def _square_sums(flat: NDArray, sums: NDArray[np.float64]) -> None:
+    for block in prange(sums.size):
+        part = flat[block * _BLOCK : (block + 1) * _BLOCK]
+        total = 0.0
+        for i in range(part.size):  # iterating over `part` itself is not vectorised
+            total += np.float64(part[i]) ** 2
+        sums[block] = total
+
+
+# The equations, element by element. Flat arrays: gradient, what there was, what there will be. Old and new may be the
+# same arrays: an element is read before it is written.
+
+_BY_ELEMENT = {"parallel": True, "cache": True, "nogil": True, "error_model": "numpy"}
+
+
+@njit(**_BY_ELEMENT)
+def _sgd(rate: float, gradient: NDArray, old: NDArray, new: NDArray) -> None:
+    for i in prange(gradient.size):
+        new[i] = old[i] - rate * gradient[i]
+
+
+@njit(**_BY_ELEMENT)
+def _heavy_ball(
+    rate: float,
+    momentum: float,
+    gradient: NDArray,
+    old: NDArray,
+    old_velocity: NDArray,
+    new: NDArray,
+    velocity: NDArray,
+) -> None:
+    for i in prange(gradient.size):
+        velocity[i] = momentum * old_velocity[i] + gradient[i]
+        new[i] = old[i] - rate * velocity[i]
+
+
+@njit(**_BY_ELEMENT)
+def _nesterov(
+    rate: float,
+    momentum: float,
+    gradient: NDArray,
+    old: NDArray,
+    old_velocity: NDArray,
+    new: NDArray,
+    velocity: NDArray,
+) -> None:
+    for i in prange(gradient.size):
+        velocity[i] = momentum * old_velocity[i] + gradient[i]
+        new[i] = old[i] - rate * (gradient[i] + momentum * velocity[i])
+
+
+@njit(**_BY_ELEMENT)
+def _adagrad(
+    rate: float, epsilon: float, gradient: NDArray, old: NDArray, old_total: NDArray, new: NDArray, total: NDArray
+) -> None:
+    for i in prange(gradient.size):
+        total[i] = old_total[i] + gradient[i] ** 2
+        new[i] = old[i] - rate * gradient[i] / (math.sqrt(total[i]) + epsilon)
+
+
+@njit(**_BY_ELEMENT)
+def _rmsprop(
+    rate: float,
+    decay: float,
+    epsilon: float,
+    gradient: NDArray,
+    old: NDArray,
+    old_square: NDArray,
+    new: NDArray,
+    square: NDArray,
+) -> None:
+    for i in prange(gradient.size):
+        square[i] = decay * old_square[i] + (1 - decay) * gradient[i] ** 2
+        new[i] = old[i] - rate * gradient[i] / (math.sqrt(square[i]) + epsilon)
+
+
+@njit(**_BY_ELEMENT)
+def _adam(
+    rate: float,
+    beta1: float,
+    beta2: float,
+    epsilon: float,
+    lost: float,
+    k: int,
+    gradient: NDArray,
+    old: NDArray,
+    old_mean: NDArray,
+    old_square: NDArray,
+    new: NDArray,
+    mean: NDArray,
+    square: NDArray,
+) -> None:
+    rate_of_mean = rate / (1 - beta1**k)
+    root_of_share = math.sqrt(1 - beta2**k)
+    for i in prange(gradient.size):
+        mean[i] = beta1 * old_mean[i] + (1 - beta1) * gradient[i]
+        square[i] = beta2 * old_square[i] + (1 - beta2) * gradient[i] ** 2
+        deviation = math.sqrt(square[i]) / root_of_share
+        new[i] = old[i] * (1 - lost) - rate_of_mean * mean[i] / (deviation + epsilon)
+
+
+def _not_finite(gradients: Arrays) -> str:
+    return ", ".join(name for name, gradient in gradients.items() if not np.isfinite(gradient).all())
+
+
+def _positive(name: str, value: float) -> None:
+    if not 0 < value < math.inf:
+        raise ParameterError(f"{name} is {value}, expected a positive number")
