@@ -8,8 +8,9 @@
 This file is a table of names; each is imported when it is first used, so that `import dvs` is light.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from dvs.lazy import lazy_names
 
 _HOMES = {
     "dvs.conversion": ("Conversion", "Output", "convert"),
@@ -25,9 +26,8 @@ _HOMES = {
     "dvs.sensors": ("Sensor", "load_sensor", "sensor_names"),
     "dvs.video": ("open_video",),
 }  # fmt: skip
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = sorted(_HOME_OF)
+__all__, __getattr__, __dir__ = lazy_names(__name__, _HOMES)
 
 if TYPE_CHECKING:
     from dvs.conversion import Conversion, Output, convert
@@ -47,13 +47,3 @@ if TYPE_CHECKING:
     from dvs.luminance import DARK_OFFSET, Encoding
     from dvs.sensors import Sensor, load_sensor, sensor_names
     from dvs.video import open_video
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'dvs' has no attribute {name!r}")
-    return getattr(import_module(_HOME_OF[name]), name)
-
-
-def __dir__() -> list[str]:
-    return [*__all__, "__doc__"]

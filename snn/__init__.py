@@ -12,8 +12,9 @@
 imported when it is first used.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from dvs.lazy import lazy_names
 
 _HOMES = {
     "snn.blueprint": ("Blueprint", "describe"),
@@ -25,10 +26,8 @@ _HOMES = {
     "snn.spikes": ("Responses", "SpikeTrains", "spike_trains"),
     "snn.stepper": ("Stepper",),
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-_MODULES = ("hardware", "neurons", "probes", "synapses")
 
-__all__ = sorted((*_HOME_OF, *_MODULES))
+__all__, __getattr__, __dir__ = lazy_names(__name__, _HOMES, modules=("hardware", "neurons", "probes", "synapses"))
 
 if TYPE_CHECKING:
     from snn import hardware, neurons, probes, synapses
@@ -40,15 +39,3 @@ if TYPE_CHECKING:
     from snn.running import Runner, run
     from snn.spikes import Responses, SpikeTrains, spike_trains
     from snn.stepper import Stepper
-
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return import_module(f"snn.{name}")
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'snn' has no attribute {name!r}")
-    return getattr(import_module(_HOME_OF[name]), name)
-
-
-def __dir__() -> list[str]:
-    return [*__all__, "__doc__"]

@@ -4,8 +4,9 @@ Each is a function that returns a frozen record with a picture, `record.plot()`.
 This file is a table of names; each is imported when it is first used.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from dvs.lazy import lazy_names
 
 _HOMES = {
     "snn.probes.ablation": ("Ablation", "ablate", "cut", "silenced"),
@@ -22,9 +23,8 @@ _HOMES = {
         "AngularSelectivity", "TuningCurve", "direction_selectivity", "orientation_selectivity", "tuning_curve",
     ),
 }  # fmt: skip
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = sorted(_HOME_OF)
+__all__, __getattr__, __dir__ = lazy_names(__name__, _HOMES)
 
 if TYPE_CHECKING:
     from snn.probes.ablation import Ablation, ablate, cut, silenced
@@ -50,13 +50,3 @@ if TYPE_CHECKING:
         orientation_selectivity,
         tuning_curve,
     )
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'snn.probes' has no attribute {name!r}")
-    return getattr(import_module(_HOME_OF[name]), name)
-
-
-def __dir__() -> list[str]:
-    return [*__all__, "__doc__"]
