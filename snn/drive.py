@@ -54,7 +54,7 @@ class Drive:
         unknown = set(keep) - set(written)
         if unknown:
             raise ParameterError(f"keep names {sorted(unknown)}, but a step changes only {sorted(written)}")
-        self.plastic = sorted(name for name, variable in written.items() if is_weight(variable))
+        self.plastic = {name: variable for name, variable in written.items() if is_weight(variable)}
         kept = {*keep, *self.plastic}
         self._saved = [
             (variable, np.array(variable.get_value())) for name, variable in written.items() if name not in kept

@@ -35,6 +35,7 @@ def run(
     states: Mapping[str, Collection[str]] | None = None,
     labels: ArrayLike | None = None,
     keep: Collection[str] = (),
+    learn: bool = True,
     seed: int | None = None,
     processes: int = 1,
     progress: bool = True,
@@ -46,7 +47,7 @@ def run(
     runner = Runner(
         network, input=input, duration=duration, record=record, states=states, keep=keep, namespace=namespace
     )
-    return runner.run(samples, labels=labels, seed=seed, processes=processes, progress=progress)
+    return runner.run(samples, labels=labels, learn=learn, seed=seed, processes=processes, progress=progress)
 
 
 class Runner:
@@ -116,6 +117,7 @@ class Runner:
         samples: Iterable[Any],
         *,
         labels: ArrayLike | None = None,
+        learn: bool = True,
         seed: int | None = None,
         processes: int = 1,
         progress: bool = True,
@@ -123,27 +125,31 @@ class Runner:
         """Show the samples, one after the other, each for `duration`.
 
         samples: whatever the input can show; or pairs (sample, label), as tonic's data sets give them. labels: the
-        class of each sample, (samples,). seed: of Brian2's random numbers; each sample has its own, so that neither
+        class of each sample, (samples,). learn: False puts weights that synapses change back after every sample, as a
+        test wants it. seed: of Brian2's random numbers; each sample has its own, so that neither
         order nor number of processes matters; None leaves chance alone. processes: copies of this process that share
         the samples (a sequence then), where the system can fork. progress: a bar on a terminal or in a notebook.
         """
         total = len(samples) if isinstance(samples, Sized) else None
         with progress_bar("samples", total, progress) as tick:
             if self._compiled is not None:
+                if not learn:
+                    raise ParameterError("a compiled network keeps what it learns; set its learning rate to 0")
                 found: list[object] = []
                 parts = self._compiled.run(_without_labels(samples, found), seed, tick)
             elif processes > 1:
-                parts, found = self._in_processes(samples, seed, processes, tick)
+                parts, found = self._in_processes(samples, learn, seed, processes, tick)
             else:
-                parts, found = self._in_turn(enumerate(samples), seed, tick)
+                parts, found = self._in_turn(enumerate(samples), learn, seed, tick)
         if labels is None and any(label is not None for label in found):
             labels = found
         return self._responses(parts, labels)
 
     def _in_turn(
-        self, samples: Iterable[tuple[int, Any]], seed: int | None, tick: Callable[[], None]
+        self, samples: Iterable[tuple[int, Any]], learn: bool, seed: int | None, tick: Callable[[], None]
     ) -> tuple[list[Part], list[object]]:
         parts, labels = [], []
+        weights = [] if learn else [(weight, weight.get_value().copy()) for weight in self._drive.plastic.values()]
         with random_state_kept(seed):
             for number, item in samples:
                 sample, label = _split(item)
@@ -152,6 +158,8 @@ class Runner:
                     set_seed(sample_seed(seed, number))
                 self._show(sample)
                 self._drive.advance(self._duration)
+                for weight, value in weights:
+                    weight.get_value()[:] = value
                 parts.append(self._taken())
                 labels.append(label)
                 tick()
@@ -171,22 +179,22 @@ class Runner:
         return Part(spikes=spikes, states={key: recorder.taken() for key, recorder in self._states.items()})
 
     def _in_processes(
-        self, samples: Iterable[Any], seed: int | None, processes: int, tick: Callable[[], None]
+        self, samples: Iterable[Any], learn: bool, seed: int | None, processes: int, tick: Callable[[], None]
     ) -> tuple[list[Part], list[object]]:
         if not isinstance(samples, Sized) or not hasattr(samples, "__getitem__"):
             raise ParameterError("several processes share samples that can be counted and indexed; give a sequence")
         if "fork" not in multiprocessing.get_all_start_methods():
             raise ParameterError("this system cannot fork a process; use processes=1")
-        if self._drive.plastic:
+        if self._drive.plastic and learn:
             raise ParameterError(
                 f"{', '.join(self._drive.plastic)} learn from sample to sample, which several processes cannot share; "
-                "use processes=1"
+                "use processes=1, or learn=False"
             )
         shares = np.array_split(np.arange(len(samples)), min(processes, len(samples)))
 
         def work(share: NDArray[np.int64]) -> Iterator[tuple[Part, object]]:
             for number in share:
-                (part,), (label,) = self._in_turn([(int(number), samples[int(number)])], seed, lambda: None)
+                (part,), (label,) = self._in_turn([(int(number), samples[int(number)])], learn, seed, lambda: None)
                 yield part, label
 
         results = forked(work, shares, tick)

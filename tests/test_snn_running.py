@@ -173,13 +173,32 @@ def test_plastic_weights_go_on_and_traces_do_not():
     synapses.connect()
     network = b2.Network(pre, post, synapses)
     drive = Drive(network, {})
-    assert drive.plastic == ["synapses.w"]
+    assert list(drive.plastic) == ["synapses.w"]
     weights = []
     for _ in range(3):
         drive.reset()
         drive.advance(10 * ms)
         weights.append(float(synapses.w[0]))
     np.testing.assert_allclose(weights, np.arange(1, 4) * np.exp(-4e-3), rtol=1e-12)
+
+
+def test_a_network_that_is_only_tested_does_not_learn():
+    """Weights after the run are those before it, in one process and in two, which may then share the samples."""
+    b2.defaultclock.dt = 1 * ms
+    pre = b2.SpikeGeneratorGroup(1, [0], [1] * ms)
+    post = b2.NeuronGroup(1, "v : 1", threshold="v > 0.5", reset="v = 0", name="post")
+    synapses = b2.Synapses(pre, post, "w : 1", on_pre="v_post += w; w += 1", name="synapses")
+    synapses.connect()
+    synapses.w = 1
+    runner = Runner(b2.Network(pre, post, synapses), input=lambda _: None, duration=10 * ms)
+    runner.run([0, 1, 2], learn=False, progress=False)
+    assert synapses.w[0] == 1
+    runner.run([0, 1, 2], learn=False, processes=2, progress=False)
+    assert synapses.w[0] == 1
+    runner.run([0, 1, 2], progress=False)
+    assert synapses.w[0] == 4
+    with pytest.raises(ParameterError, match=r"synapses\.w learn from sample to sample"):
+        runner.run([0, 1, 2], processes=2, progress=False)
 
 
 def test_what_is_to_be_kept_is_kept():
