@@ -21,6 +21,8 @@ def symbol(name: str) -> sympy.Symbol:
 def expression(text: str, variables: Mapping[str, Variable]) -> sympy.Expr:
     """A Brian2 expression with its subexpressions put in."""
     found = str_to_sympy(text, variables)
+    # One symbol for one name: Brian2 knows of some that they are positive, and sympy takes those for others.
+    found = found.xreplace({free: symbol(free.name) for free in found.free_symbols})
     for _ in range(len(variables) + 1):
         inner = {
             free: expression(variables[free.name].expr, variables)
