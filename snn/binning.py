@@ -78,71 +78,68 @@ def spike_blocks(
     the first in which the neuron is free. Memory is that of a chunk.
     """
     check_collisions(collisions)
-    x, y, width, height = channels.region
     neurons = len(channels)
-    free_from = np.zeros(neurons if collisions == "spread" else 0, np.int64)
+    free_from = np.zeros(neurons, np.int64)
     waiting = np.empty(0, np.int64)
     for events, until_us, timing in chunks:
-        keys = np.empty(events.size, np.int64)
-        seen = _keys(
-            events, x, y, width, height, channels.pool, channels.channel_of,
-            timing.start_us, timing.steps_per_us, timing.first_step, free_from, keys,
-        )  # fmt: skip
-        keys = np.concatenate([waiting, keys[:seen]])
+        neuron, step = _seen(events, channels, timing)
+        if collisions == "spread":
+            _spread(neuron, step, free_from)
+        keys = step * neurons + neuron
+        if waiting.size:
+            keys = np.concatenate([waiting, keys])
         stop = timing.step(until_us) if np.isfinite(until_us) else np.inf
         ready = keys < stop * neurons
         keys, waiting = np.sort(keys[ready]), keys[~ready]
-        steps, starts, spiking, counts = _cells(keys, neurons)
-        lost = 0 if collisions == "count" else keys.size - spiking.size
-        block = SpikeBlock(stop=stop, steps=steps, starts=starts, neurons=spiking, counts=counts, dropped=lost)
-        if collisions == "error" and lost:
+        block = _block(keys, neurons, stop, lossless=collisions == "count")
+        if collisions == "error" and block.dropped:
             raise _collision(block, timing, channels)
         yield block
 
 
-@njit(cache=True, nogil=True)
-def _keys(
-    events, left, top, width, height, pool, channel_of, start_us, steps_per_us, first_step, free_from, keys
-):  # fmt: skip
-    """Step * neurons + neuron of every event that is seen; how many these are. With `free_from`, no key comes twice."""
-    columns, rows = -(-width // pool), -(-height // pool)
-    neurons = columns * rows * (max(channel_of[0], channel_of[1]) + 1)
-    seen = 0
-    for event in events:
-        channel = channel_of[1] if event.p > 0 else channel_of[0]
-        x, y = np.int64(event.x) - left, np.int64(event.y) - top
-        if channel < 0 or x < 0 or x >= width or y < 0 or y >= height:
-            continue
-        neuron = (channel * rows + y // pool) * columns + x // pool
-        step = np.int64(np.floor((event.t - start_us) * steps_per_us + first_step))
-        if free_from.size:
-            step = max(step, free_from[neuron])
-            free_from[neuron] = step + 1
-        keys[seen] = step * neurons + neuron
-        seen += 1
-    return seen
+def _seen(events: EventArray, channels: Channels, timing: Timing) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The neuron and the step of each event that is seen."""
+    left, top, width, height = channels.region
+    channel = np.array(channels.channel_of)[(events["p"] > 0).view(np.int8)]
+    x, y = events["x"].astype(np.int64) - left, events["y"].astype(np.int64) - top
+    step = np.floor((events["t"] - timing.start_us) * timing.steps_per_us + timing.first_step).astype(np.int64)
+    if min(channels.channel_of) < 0 or channels.roi is not None:
+        seen = (channel >= 0) & (x >= 0) & (x < width) & (y >= 0) & (y < height)
+        channel, x, y, step = channel[seen], x[seen], y[seen], step[seen]
+    if channels.pool > 1:
+        x, y = x // channels.pool, y // channels.pool
+    _, rows, columns = channels.shape
+    return (channel * rows + y) * columns + x, step
 
 
 @njit(cache=True, nogil=True)
-def _cells(keys, neurons):
-    """(steps, starts, neurons, counts) of sorted keys; see `SpikeBlock`."""
-    steps, starts = np.empty(keys.size, np.int64), np.empty(keys.size + 1, np.int64)
-    spiking, counts = np.empty(keys.size, np.int32), np.empty(keys.size, np.int32)
-    cells = seen = 0
-    before = np.int64(-1)
-    for key in keys:
-        if key == before:
-            counts[cells - 1] += 1
-            continue
-        step = key // neurons
-        if cells == 0 or step != steps[seen - 1]:
-            steps[seen], starts[seen] = step, cells
-            seen += 1
-        spiking[cells], counts[cells] = key - step * neurons, 1
-        cells += 1
-        before = key
-    starts[seen] = cells
-    return steps[:seen].copy(), starts[: seen + 1].copy(), spiking[:cells].copy(), counts[:cells].copy()
+def _spread(neuron, step, free_from):
+    """Move each event to the first step in which its neuron is free."""
+    for k in range(neuron.size):
+        step[k] = max(step[k], free_from[neuron[k]])
+        free_from[neuron[k]] = step[k] + 1
+
+
+def _block(keys: NDArray[np.int64], neurons: int, stop: float, *, lossless: bool) -> SpikeBlock:
+    """The spikes of sorted keys, step * neurons + neuron, each once."""
+    first = _changes(keys)
+    step, neuron = np.divmod(keys[first[:-1]], neurons)
+    starts = _changes(step)
+    return SpikeBlock(
+        stop=stop,
+        steps=step[starts[:-1]],
+        starts=starts,
+        neurons=neuron.astype(np.int32),
+        counts=(first[1:] - first[:-1]).astype(np.int32),
+        dropped=0 if lossless else keys.size - neuron.size,
+    )
+
+
+def _changes(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where a run of equal values begins, and at last where all end."""
+    new = np.ones(values.size + 1, bool)
+    np.not_equal(values[1:], values[:-1], out=new[1:-1])
+    return new.nonzero()[0] if values.size else np.zeros(1, np.int64)
 
 
 def _collision(block: SpikeBlock, timing: Timing, channels: Channels) -> InputError:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 
 import numpy as np
-from brian2 import BrianObject, Clock, Network, NeuronGroup, Quantity, SpikeGeneratorGroup, Synapses, second
+from brian2 import BrianObject, Clock, Network, NeuronGroup, Quantity, SpikeGeneratorGroup, Synapses
 from brian2.codegen.runtime.cython_rt import CythonCodeObject
 from brian2.core.variables import ArrayVariable
 from brian2.equations.equations import PARAMETER
@@ -90,7 +90,7 @@ class Drive:
             # Other networks may have moved a clock that all share.
             step[0] = self.next_step(clock)
             t[0] = step[0] * dt[0]
-        until_s = float(self._network.t_) + float(duration / second)
+        until_s = float(self._network.t_) + float(duration)
         if len(self._clocks) == 1:
             self._advance_one_clock(until_s)
         else:

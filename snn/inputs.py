@@ -146,7 +146,7 @@ class EventInput:
         if self._file is not None:
             raise ParameterError("a compiled network runs to its end at once; use the runtime device to feed it")
         check_events(events, self.channels.width, self.channels.height)
-        span_us = float(duration / us)
+        span_us = 1e6 * float(duration)
         if events.size and not (events["t"][0] >= 0 and events["t"][-1] <= span_us):
             raise InputError(
                 f"the events are at {events['t'][0]} to {events['t'][-1]} us, expected 0 to {span_us:g} us; "
@@ -187,7 +187,7 @@ class EventInput:
             self._player.begin()
 
     def _timing(self, step: int) -> Timing:
-        dt_us = float(self.group.clock.dt / us)
+        dt_us = 1e6 * float(self.group.clock.dt_)
         return Timing(dt_us=dt_us, offset_us=step * dt_us)
 
     def _feeding(self, now: Timing) -> Chunks:
