@@ -17,7 +17,6 @@ from brian2.groups.group import CodeRunner
 from brian2.groups.neurongroup import Thresholder
 from brian2.parsing.statements import parse_statement
 from brian2.synapses.synapses import SummedVariableUpdater, SynapticPathway
-from numpy.typing import NDArray
 
 from dvs.errors import InputError, ParameterError
 
@@ -50,15 +49,8 @@ class Drive:
             for clock in self._clocks
         }
         self._start = {clock: (int(step[0]), float(t[0])) for clock, (step, t, _) in self._times.items()}
-        written = dict(written_variables(self._objects))
-        unknown = set(keep) - set(written)
-        if unknown:
-            raise ParameterError(f"keep names {sorted(unknown)}, but a step changes only {sorted(written)}")
-        self.plastic = {name: variable for name, variable in written.items() if is_weight(variable)}
-        kept = {*keep, *self.plastic}
-        self._saved = [
-            (variable, np.array(variable.get_value())) for name, variable in written.items() if name not in kept
-        ]
+        self.plastic, transient = changing_variables(self._objects, keep)
+        self._saved = [(variable, np.array(variable.get_value())) for variable in transient]
         self._queues = [
             (obj.queue, obj.queue._full_state()) for obj in self._objects if isinstance(obj, SynapticPathway)
         ]
@@ -136,11 +128,6 @@ class Drive:
                 t[0] = step[0] * dt[0]
 
 
-def _time_arrays(clock: Clock) -> tuple[NDArray, NDArray, NDArray]:
-    step, t, dt = (clock.variables[name].get_value() for name in ("timestep", "t", "dt"))
-    return step, t, dt
-
-
 def _steps(until_s: float, dt_s: float) -> int:
     """The first step that is not before `until_s`, with Brian2's tolerance."""
     return int(np.ceil(until_s / dt_s - Clock.epsilon_dt))
@@ -159,7 +146,22 @@ def _calls(obj: BrianObject) -> Iterator[Callable[[], object]]:
         yield obj.run
 
 
-def written_variables(objects: Collection[BrianObject]) -> Iterator[tuple[str, ArrayVariable]]:
+def changing_variables(
+    objects: Collection[BrianObject], keep: Collection[str]
+) -> tuple[dict[str, ArrayVariable], list[ArrayVariable]]:
+    """What a step of these objects changes: the plastic weights by name, and what a reset puts back.
+
+    Raises `ParameterError` for a name in `keep` that no step changes.
+    """
+    written = dict(_written_variables(objects))
+    unknown = set(keep) - set(written)
+    if unknown:
+        raise ParameterError(f"keep names {sorted(unknown)}, but a step changes only {sorted(written)}")
+    plastic = {name: variable for name, variable in written.items() if _is_weight(variable)}
+    return plastic, [variable for name, variable in written.items() if name not in {*keep, *plastic}]
+
+
+def _written_variables(objects: Collection[BrianObject]) -> Iterator[tuple[str, ArrayVariable]]:
     """Every array that a step of these objects changes, by "owner.variable"."""
     for obj in objects:
         names, variables = set(), {}
@@ -179,7 +181,7 @@ def written_variables(objects: Collection[BrianObject]) -> Iterator[tuple[str, A
                 yield f"{variable.owner.name}.{variable.name}", variable
 
 
-def is_weight(variable: ArrayVariable) -> bool:
+def _is_weight(variable: ArrayVariable) -> bool:
     """Whether it is a parameter of synapses, not a trace that follows an equation."""
     owner = variable.owner
     return (

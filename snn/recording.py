@@ -24,7 +24,6 @@ class SpikeRecorder:
     """Copies the spikes of a group at the end of each step; called by a `Drive`."""
 
     def __init__(self, group: NeuronGroup) -> None:
-        self._group = group
         self._step = group.clock.variables["timestep"].get_value()
         self._spikes = group.variables["_spikespace"].get_value()
         self.clear()

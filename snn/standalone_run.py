@@ -18,7 +18,7 @@ from brian2.synapses.synapses import SynapticPathway
 from numpy.typing import NDArray
 
 from dvs.errors import ParameterError
-from snn.drive import is_weight, written_variables
+from snn.drive import changing_variables
 from snn.inputs import EventInput
 from snn.recording import Part
 from snn.seeds import sample_seed
@@ -55,7 +55,7 @@ class CompiledRun:
         }
         network.add(*self._spikes.values(), *self._states.values())
         self._steps = round(float(duration / eye.group.clock.dt))
-        self._build(network, duration, set(keep), namespace)
+        self._build(network, duration, keep, namespace)
 
     def run(self, samples: Iterable[Any], seed: int | None, tick: Callable[[], None]) -> list[Part]:
         """What was recorded of each sample."""
@@ -99,7 +99,9 @@ class CompiledRun:
         variable = monitor.variables[name]
         return np.fromfile(Path(self._device.results_dir) / self._device.get_array_filename(variable), variable.dtype)
 
-    def _build(self, network: Network, duration: Quantity, keep: set[str], namespace: Mapping[str, object]) -> None:
+    def _build(
+        self, network: Network, duration: Quantity, keep: Collection[str], namespace: Mapping[str, object]
+    ) -> None:
         device = self._device
         device.apply_run_args()
         before = len(device.main_queue)
@@ -116,16 +118,12 @@ class CompiledRun:
         device.main_queue += commands[run + 1 :]
         device.build(**{"directory": None, **device.build_options, "run": False, "with_output": False})
 
-    def _loop(self, network: Network, keep: set[str]) -> tuple[str, str]:
+    def _loop(self, network: Network, keep: Collection[str]) -> tuple[str, str]:
         """C++ before and after the run of a sample, which put the state back and note how many spikes there were."""
         objects = network.sorted_objects
-        written = {name: variable for name, variable in written_variables(objects) if not is_weight(variable)}
-        if keep - set(written):
-            raise ParameterError(f"keep names {sorted(keep - set(written))}, but a step changes only {sorted(written)}")
+        _, transient = changing_variables(objects, keep)
         saved, restored = [], []
-        for number, (name, variable) in enumerate(written.items()):
-            if name in keep:
-                continue
+        for number, variable in enumerate(transient):
             array, size = self._place(variable)
             saved.append(f"std::vector<{c_data_type(variable.dtype)}> _saved_{number}({array}, {array} + {size});")
             restored.append(f"std::copy(_saved_{number}.begin(), _saved_{number}.end(), {array});")
