@@ -35,7 +35,8 @@ from numpy.typing import NDArray
 from sympy.core.function import AppliedUndef
 
 from dvs.errors import InputError
-from learning.symbols import assigned, expression, folded, symbol, where_refractory
+from learning.symbols import expression, folded, symbol, where_refractory
+from snn.statements import assigned
 
 Numbers = float | NDArray[np.float64]
 

@@ -1,7 +1,6 @@
 """From Brian2's abstract code to sympy: statements are folded into one expression for each variable."""
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import sympy
 from brian2.core.variables import Subexpression, Variable
@@ -9,6 +8,7 @@ from brian2.parsing.statements import parse_statement
 from brian2.parsing.sympytools import str_to_sympy
 
 from dvs.errors import InputError
+from snn.statements import statements
 
 NOT_REFRACTORY = sympy.Symbol("not_refractory", real=True)
 
@@ -43,9 +43,7 @@ def folded(code: str, variables: Mapping[str, Variable]) -> dict[str, sympy.Expr
     3*v
     """
     after: dict[sympy.Symbol, sympy.Expr] = {}
-    for line in re.split("[;\\n]", code):
-        if not line.strip():
-            continue
+    for line in statements(code):
         name, operation, text, _ = parse_statement(line)
         value = expression(text, variables).xreplace(after)
         before = after.get(symbol(name), symbol(name))
@@ -63,18 +61,6 @@ def folded(code: str, variables: Mapping[str, Variable]) -> dict[str, sympy.Expr
             case _:
                 raise InputError(f"{name} is changed by {operation!r}; write it with =, +=, -=, *= or /=")
     return {key.name: value for key, value in after.items()}
-
-
-def assigned(code: str) -> set[str]:
-    """The names that statements give a value to."""
-    return {name for name, _, _ in _statements(code)}
-
-
-def _statements(code: str) -> Iterator[tuple[str, str, str]]:
-    for line in re.split("[;\n]", code):
-        if line.strip():
-            name, operation, text, _ = parse_statement(line)
-            yield name, operation, text
 
 
 def where_refractory(value: sympy.Expr, refractory: bool) -> sympy.Expr:

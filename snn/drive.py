@@ -4,7 +4,6 @@
 objects are prepared once, and their code is called in Brian2's own order.
 """
 
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 
@@ -15,10 +14,10 @@ from brian2.core.variables import ArrayVariable
 from brian2.equations.equations import PARAMETER
 from brian2.groups.group import CodeRunner
 from brian2.groups.neurongroup import Thresholder
-from brian2.parsing.statements import parse_statement
 from brian2.synapses.synapses import SummedVariableUpdater, SynapticPathway
 
 from dvs.errors import InputError, ParameterError
+from snn.statements import assigned
 
 
 class Drive:
@@ -170,7 +169,7 @@ def _written_variables(objects: Collection[BrianObject]) -> Iterator[tuple[str, 
         elif isinstance(obj, CodeRunner):
             code, variables = obj.abstract_code, obj.group.variables
             for text in code.values() if isinstance(code, dict) else [code]:
-                names |= {parse_statement(line)[0] for line in re.split("[;\n]", str(text)) if line.strip()}
+                names |= assigned(str(text))
             if isinstance(obj, Thresholder) and obj.template_kwds["_uses_refractory"]:
                 names |= {"lastspike", "not_refractory"}
         if isinstance(obj, SummedVariableUpdater):

@@ -13,7 +13,8 @@ from brian2.synapses.synapses import SummedVariableUpdater
 from numpy.typing import NDArray
 from scipy import sparse
 
-from snn.exchange.reading import Reader, statements
+from snn.exchange.reading import Reader
+from snn.statements import statements
 
 _MOST_DELAYS = 64
 

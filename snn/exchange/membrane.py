@@ -15,7 +15,8 @@ from brian2.groups.neurongroup import Resetter, StateUpdater, Thresholder
 from brian2.parsing.statements import parse_statement
 from numpy.typing import NDArray
 
-from snn.exchange.reading import Reader, statements
+from snn.exchange.reading import Reader
+from snn.statements import statements
 
 Numbers = NDArray[np.float64]
 Formula = sympy.Expr

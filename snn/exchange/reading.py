@@ -1,6 +1,5 @@
 """Brian2 texts as formulas, and formulas as numbers: what export needs to recognise a model by its equations."""
 
-import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -15,12 +14,6 @@ from numpy.typing import NDArray
 from dvs.errors import InputError
 
 _TIME = {"t", "t_in_timesteps", "lastspike", "lastupdate", "not_refractory"}
-
-
-def statements(code: str) -> list[str]:
-    """The statements of a reset or of what a spike does, one each."""
-    lines = (line.split("#")[0].strip() for line in re.split(r"[;\n]", code))
-    return [line for line in lines if line]
 
 
 class Reader:
