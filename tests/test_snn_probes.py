@@ -3,39 +3,12 @@
 import numpy as np
 import pytest
 from brian2 import Hz, Quantity, ms, mV, second
+from point_processes import NO_SAMPLES, SILENT, poisson, trains
 from scipy.special import ndtr
 
 from dvs.errors import InputError, MicrosaccadeError, ParameterError
 from dvs.events import empty_events, make_events
 from snn import probes
-from snn.spikes import SpikeTrains
-
-
-def trains(rows, *, samples, neurons, duration=100 * ms):
-    """Spikes from rows (sample, neuron, time in ms) in any order."""
-    sample, neuron, t_ms = np.array(sorted((s, t, n) for s, n, t in rows)).reshape(-1, 3)[:, [0, 2, 1]].T
-    return SpikeTrains(
-        sample=sample.astype(np.int64), neuron=neuron.astype(np.int64), t=t_ms * ms,
-        samples=samples, neurons=neurons, duration=duration,
-    )  # fmt: skip
-
-
-def poisson(rate_hz, duration=100 * ms, seed=0):
-    """Each neuron of each sample a Poisson process of its rate (samples, neurons)."""
-    rng = np.random.default_rng(seed)
-    counts = rng.poisson(np.asarray(rate_hz) * float(duration / second))
-    sample, neuron = (np.repeat(axis.ravel(), counts.ravel()) for axis in np.indices(counts.shape))
-    t_s = rng.random(sample.size) * float(duration / second)
-    order = np.lexsort((t_s, sample))
-    return SpikeTrains(
-        sample=sample[order], neuron=neuron[order], t=t_s[order] * second,
-        samples=counts.shape[0], neurons=counts.shape[1], duration=duration,
-    )  # fmt: skip
-
-
-SILENT = trains([], samples=3, neurons=2)
-NO_SAMPLES = trains([], samples=0, neurons=2)
-
 
 # Raster
 
