@@ -1,5 +1,7 @@
 """What is read of a network is what Brian2 does: a plain simulation of the records, spike for spike beside it."""
 
+import functools
+
 import brian2 as b2
 import numpy as np
 import pytest
@@ -16,19 +18,42 @@ from snn.synapses import connect, dense, sparse
 STEPS, INPUTS, CELLS = 80, 12, 9
 
 
+@functools.cache
+def function_of(expression, names):
+    return sympy.lambdify([symbol(name) for name in names], expression, "numpy")
+
+
 def numbers(expression, names):
     """The value of an expression, names being those of all that it may depend on."""
-    return sympy.lambdify([symbol(name) for name in names], expression, "numpy")(*names.values())
+    return function_of(expression, tuple(names))(*names.values())
 
 
-def simulated(reading, incoming):
-    """Spikes [step] and states [step][name] of all populations, by definition: update, threshold, synapses, reset."""
+def on_synapses(record, state=None):
+    """Values of all names of a projection or coupling, each one number or one for each synapse."""
+    names = {key: value[record.index[key]] if key in record.index else value for key, value in record.values.items()}
+    if state is not None:
+        names |= {key: state[record.source][name][record.pre] for key, name in record.pre_states.items()}
+        names |= {key: state[record.target][name][record.post] for key, name in record.post_states.items()}
+    return names
+
+
+def simulated(reading, incoming, carried=None):
+    """Spikes [step] and states [step][name] of all populations, by definition.
+
+    The order is that of the reading: couplings, update, threshold, projections, reset. incoming: neurons that spike in
+    each step, of every input or by input. carried: (steps, n) by input, values that the spikes carry.
+    """
+    if not isinstance(incoming, dict):
+        incoming = dict.fromkeys(reading.inputs, incoming)
     populations = {p.name: p for p in reading.populations}
     state = {name: dict(p.start) for name, p in populations.items()}
     last = {name: np.full(p.n, -(10**9)) for name, p in populations.items()}
     spikes = {name: [] for name in (*populations, *reading.inputs)}
     trace = {name: [] for name in populations}
     for now in range(STEPS):
+        for c in reading.couplings:
+            terms = numbers(c.value, on_synapses(c, state)) * np.ones(c.pre.size)
+            state[c.target][c.variable] = np.bincount(c.post, terms, minlength=populations[c.target].n)
         free = {}
         for name, p in populations.items():
             held = np.zeros(p.n, bool) if p.refractory_steps is None else now - last[name] < p.refractory_steps
@@ -46,16 +71,17 @@ def simulated(reading, incoming):
             free[name] = ~held & ~fired if p.refractory_steps is not None else np.ones(p.n, bool)
             spikes[name].append(np.flatnonzero(fired))
         for name in reading.inputs:
-            spikes[name].append(incoming[now])
+            spikes[name].append(incoming[name][now])
         for q in reading.projections:
-            values = {key: v[q.index[key]] if key in q.index else v for key, v in q.values.items()}
+            factor = carried[q.source][now][q.pre] if q.graded else 1
             for delay in np.unique(q.delay_steps[q.delay_steps <= now]):
                 arrives = (q.delay_steps == delay) & np.isin(q.pre, spikes[q.source][now - delay])
                 for key, add in q.adds.items():
                     heard = arrives
                     if key in populations[q.target].guarded:
                         heard = arrives & free[q.target][q.post]
-                    np.add.at(state[q.target][key], q.post[heard], (numbers(add, values) * np.ones(q.pre.size))[heard])
+                    added = factor * numbers(add, on_synapses(q)) * np.ones(q.pre.size)
+                    np.add.at(state[q.target][key], q.post[heard], added[heard])
         for name, p in populations.items():
             fired, before = spikes[name][now], {**p.constants, "dt": reading.dt_s, **state[name]}
             after = {key: numbers(value, before) * np.ones(p.n) for key, value in p.reset.items()}
@@ -71,10 +97,15 @@ def sparks(seed=0):
     return np.unique(np.stack([rng.integers(0, STEPS, 250), rng.integers(0, INPUTS, 250)], axis=1), axis=0)
 
 
-def source():
+def in_steps(fired):
+    """The neurons of each step, of (step, neuron) rows."""
+    return [fired[fired[:, 0] == now, 1] for now in range(STEPS)]
+
+
+def source(name="input", seed=0):
     b2.defaultclock.dt = 1 * ms
-    fired = sparks()
-    return b2.SpikeGeneratorGroup(INPUTS, fired[:, 1], fired[:, 0] * ms, name="input")
+    fired = sparks(seed)
+    return b2.SpikeGeneratorGroup(INPUTS, fired[:, 1], fired[:, 0] * ms, name=name)
 
 
 def layered(model, gain, *, delay=None, recurrent=False):
@@ -111,10 +142,8 @@ def with_delays_of_their_own():
 
 
 def with_a_shared_kernel():
-    fired = sparks()
-    b2.defaultclock.dt = 1 * ms
-    group = b2.SpikeGeneratorGroup(INPUTS, fired[:, 1], fired[:, 0] * ms, name="input")
-    return snn.feedforward(group, [snn.Conv(2, lif(), size=2, gain=3, name="layer1")], seed=3, shape=(1, 3, 4))
+    layer = snn.Conv(2, lif(), size=2, gain=3, name="layer1")
+    return snn.feedforward(source(), [layer], seed=3, shape=(1, 3, 4))
 
 
 def with_sparse_loops():
@@ -146,6 +175,108 @@ def runge_kutta(method):
     return b2.Network(inputs, cells, synapses)
 
 
+def with_gap_junctions():
+    """Current flows between neurons by the difference of their potentials."""
+    cells = b2.NeuronGroup(
+        CELLS, "dv/dt = (gap - v)/(10*ms) : 1 (unless refractory)\ngap : 1", threshold="v > 0.7", reset="v = 0",
+        refractory=2 * ms, method="euler", name="layer1",
+    )  # fmt: skip
+    network = wired(cells, 0.6)
+    gaps = b2.Synapses(cells, cells, "g : 1\ngap_post = g*(v_pre - v_post) : 1 (summed)", name="gaps")
+    gaps.connect(condition="i != j and (i + 2*j) % 3 > 0")
+    gaps.g = np.random.default_rng(6).uniform(0, 0.4, len(gaps))
+    network.add(gaps)
+    return network
+
+
+def with_slow_receptors():
+    """Receptors that saturate: the gating variable s of each neuron opens the channels behind it (NMDA)."""
+    cells = b2.NeuronGroup(
+        CELLS, "dv/dt = (g*(3 - v)/(1 + exp(-v)/3.57) - v)/(12*ms) : 1\nds/dt = -s/(60*ms) + x*(1 - s)/(3*ms) : 1\n"
+        "dx/dt = -x/(2*ms) : 1\ng : 1\nreceptors : 1 (constant)",
+        threshold="v > 0.9", reset="v = 0; x += 1", method="rk2", name="layer1",
+    )  # fmt: skip
+    cells.receptors = np.linspace(0.5, 1.5, CELLS)
+    network = wired(cells, 0.6)
+    slow = b2.Synapses(cells, cells, "w : 1\ng_post = w*receptors_post*s_pre*scale : 1 (summed)", name="nmda")
+    slow.namespace["scale"] = 0.3
+    slow.connect(condition="(i + j) % 2 == 0")
+    slow.w = np.random.default_rng(7).uniform(0, 0.5, len(slow))
+    network.add(slow)
+    return network
+
+
+def with_a_mean_that_returns():
+    """The mean of all neurons, summed by one more, is taken from each of them in the same step."""
+    cells = b2.NeuronGroup(
+        CELLS, "dv/dt = (1.5 - mean - v)/(10*ms) : 1\nmean : 1", threshold="v > 0.8", reset="v = 0", method="euler",
+        name="layer1",
+    )  # fmt: skip
+    pool = b2.NeuronGroup(1, "m : 1", name="pool")
+    there = b2.Synapses(cells, pool, "m_post = v_pre/N_pre : 1 (summed)", name="a_there")
+    back = b2.Synapses(pool, cells, "w : 1\nmean_post = w*m_pre : 1 (summed)", name="b_back")
+    there.connect()
+    back.connect()
+    back.w = np.linspace(0.2, 0.8, CELLS)
+    network = wired(cells, 0.4)
+    network.add(pool, there, back)
+    return network
+
+
+def with_a_sum_before_the_synapse():
+    """(summed) variables may also belong to the source of the synapses; N_incoming counts those of a target."""
+    cells = b2.NeuronGroup(
+        CELLS, "dv/dt = (0.5*load - v)/(10*ms) : 1\nload : 1", threshold="v > 0.7", reset="v = 0", method="heun",
+        name="layer1",
+    )  # fmt: skip
+    others = b2.NeuronGroup(3, "du/dt = (level - u)/(20*ms) : 1\nlevel : 1", method="exact", name="others")
+    others.level = [0.5, 1, 2]
+    listen = b2.Synapses(cells, others, "load_pre = u_post/N_incoming : 1 (summed)", name="listen")
+    listen.connect(condition="i % 3 <= j")
+    network = wired(cells, 0.6)
+    network.add(others, listen)
+    return network
+
+
+def with_parts_and_pathways():
+    """Synapses from and to parts of groups, with two pathways of several statements and constants of all kinds."""
+    cells = b2.NeuronGroup(
+        CELLS, "dv/dt = (I - v)/tau + pull : 1 (unless refractory)\ndI/dt = -I/(5*ms) : 1\npull = rate*offset : Hz\n"
+        "tau : second (shared, constant)\nrate : Hz (shared)\noffset : 1\nhold : second (constant)\n"
+        "gain : 1 (constant)",
+        threshold="v > 0.6 + 0.01*i", reset="v = 0", refractory="hold + 1*ms", method="exponential_euler",
+        name="layer1",
+    )  # fmt: skip
+    cells.tau, cells.rate = 8 * ms, 5 * b2.Hz
+    cells.offset, cells.gain = np.linspace(0, 1, CELLS), np.linspace(0.5, 2, CELLS)
+    cells.hold = np.arange(CELLS) % 3 * ms
+    left, right = source("left", 1), source("right", 2)
+    fast_and_slow = {
+        "fast": "twice = 2*w; v_post += twice*gain_post/4; I += 0.1*w",
+        "slow": "I_post += w*exp(-(i - j)**2/20)",
+    }
+    forward = b2.Synapses(left, cells[2:], "w : 1", on_pre=fast_and_slow, delay={"slow": 3 * ms}, name="in_left")
+    forward.connect(condition="(i + 3*j) % 5 < 3")
+    forward.w = np.random.default_rng(8).uniform(0, 0.8, len(forward))
+    plain = b2.Synapses(right, cells[:4], "w : 1 (shared)", on_pre="v_post += w*(1 + sqrt(k))/2", name="in_right")
+    plain.namespace["k"] = 4
+    plain.connect(condition="(i + j) % 2 == 0")
+    plain.w = 0.2
+    within = b2.Synapses(cells[5:], cells[:3], "w : 1\nhalf = w/2 : 1", on_pre="I_post -= half", name="within")
+    within.connect()
+    within.w, within.pre.delay = 0.4, np.arange(len(within)) % 4 * ms
+    return b2.Network(left, right, cells, forward, plain, within)
+
+
+def with_functions_of_brian():
+    """sqrt, log10 and exprel: at the threshold, 0.9, the argument of exprel is 0."""
+    cells = b2.NeuronGroup(
+        CELLS, "dv/dt = (0.3*sqrt(v*v + n) - v)/(6*ms) : 1\nn : 1", threshold="v > 0.9",
+        reset="v = 0; n = 0.1*exprel(v - 0.9) + log10(1 + n)", method="euler", name="layer1",
+    )  # fmt: skip
+    return wired(cells, 0.6)
+
+
 MODELS = {
     "lif": lambda: layered(lif(), 3.0),
     "lif, soft reset, refractory": lambda: layered(lif(reset="soft", refractory=3 * ms), 3.0),
@@ -163,21 +294,29 @@ MODELS = {
     "kernel": with_a_shared_kernel,
     "sparse loops": with_sparse_loops,
     "inclusive threshold": with_a_current_that_is_reset,
+    "gap junctions": with_gap_junctions,
+    "slow receptors": with_slow_receptors,
+    "mean": with_a_mean_that_returns,
+    "sum before": with_a_sum_before_the_synapse,
+    "parts": with_parts_and_pathways,
+    "functions": with_functions_of_brian,
 }
 
 
-@pytest.mark.parametrize("model", MODELS)
-def test_what_is_read_does_what_brian2_does(model):
+def spikes_of(network):
+    """(step, neurons) of each group of SpikeGeneratorGroup in a network of these models."""
+    seeds = {"input": 0, "left": 1, "right": 2}
+    return {group.name: in_steps(sparks(seeds[group.name])) for group in network.objects if group.name in seeds}
+
+
+def check_against_brian(network, reading, incoming, carried=None):
     """Spikes are the same ones; states agree to 1e-12 of the largest, rounding of formulas in another order."""
-    network = MODELS[model]()
-    reading = read_network(network)
     read = next(p for p in reading.populations if p.name == "layer1")
     spikes = b2.SpikeMonitor(network["layer1"])
     states = {name: b2.StateMonitor(network["layer1"], name, record=True, when="end") for name in read.states}
     network.add(spikes, *states.values())
     network.run(STEPS * ms)
-    fired = sparks()
-    expected, trace = simulated(reading, [fired[fired[:, 0] == now, 1] for now in range(STEPS)])
+    expected, trace = simulated(reading, incoming, carried)
     steps = np.rint(spikes.t / ms).astype(int)
     assert spikes.num_spikes > 10
     np.testing.assert_array_equal(steps, np.repeat(np.arange(STEPS), [n.size for n in expected["layer1"]]))
@@ -188,43 +327,216 @@ def test_what_is_read_does_what_brian2_does(model):
         assert np.abs(ours - theirs).max() <= 1e-12 * np.abs(theirs).max(), name
 
 
-def refused(**changes):
-    """A network with something that cannot be differentiated."""
-    text = {"model": "dv/dt = -v/(10*ms) : 1", "threshold": "v > 1", "reset": "v = 0", "method": "euler"}
-    cells = b2.NeuronGroup(CELLS, **{**text, **changes}, name="cells")
-    return b2.Network(cells)
+@pytest.mark.parametrize("model", MODELS)
+def test_what_is_read_does_what_brian2_does(model):
+    network = MODELS[model]()
+    check_against_brian(network, read_network(network), spikes_of(network))
 
 
-def with_synapses(model, **code):
+def test_spikes_of_an_input_carry_values():
+    """Each neuron of the input adds w x, x being another number in every step."""
     b2.defaultclock.dt = 1 * ms
-    cells = b2.NeuronGroup(CELLS, "v : 1\nu : 1", threshold="v > 1", reset="v = 0", name="cells")
-    group = source()
+    shown = np.random.default_rng(9).uniform(-0.2, 0.5, (STEPS, INPUTS))
+    stim = b2.TimedArray(shown, dt=1 * ms)
+    group = b2.NeuronGroup(
+        INPUTS, "x : 1\nsize : 1 (constant)", threshold="True", name="input", namespace={"stim": stim}
+    )
+    group.run_regularly("x = stim(t, i)")
+    group.size = np.linspace(0.5, 1, INPUTS)
+    cells = cuba_lif(refractory=2 * ms).group(CELLS, name="layer1")
+    synapses = b2.Synapses(
+        group[2:], cells, "w : 1", on_pre="I_post += 2*w*x_pre*size_pre; v_post -= x_pre/50", name="in"
+    )
+    synapses.connect()
+    synapses.w = np.random.default_rng(10).uniform(-0.2, 0.4, len(synapses))
+    network = b2.Network(group, cells, synapses)
+    reading = read_network(network, inputs=[group])
+    (projection,) = reading.projections
+    assert projection.graded
+    assert projection.adds == {"I": 2 * symbol("size_pre") * symbol("w"), "v": sympy.Rational(-1, 50)}
+    assert projection.borrowed == {"size_pre": ("input", "size")}
+    check_against_brian(network, reading, [np.arange(INPUTS)] * STEPS, {"input": shown})
+
+
+def test_events_that_are_counted_are_values_of_spikes():
+    eye = snn.EventInput(width=4, height=3, polarity="merge", collisions="count")
+    cells = lif().group(2, name="layer1")
+    synapses = b2.Synapses(eye.group, cells, "w : 1", on_pre="v_post += w*count_pre/(1 + x_pre)", name="in")
+    synapses.connect()
+    reading = read_network(b2.Network(eye.group, cells, synapses))
+    (projection,) = reading.projections
+    assert projection.graded
+    assert projection.adds == {"v": symbol("w") / (1 + symbol("x_pre"))}
+    np.testing.assert_array_equal(projection.values["x_pre"][projection.index["x_pre"]], np.repeat([0, 1, 2, 3] * 3, 2))
+
+
+def test_any_group_can_be_an_input():
+    """A layer that is read as an input: its own spikes, given from outside, do to the next what they did in Brian2."""
+    b2.defaultclock.dt = 1 * ms
+    first = b2.NeuronGroup(
+        INPUTS, "dv/dt = (drive - v)/(10*ms) : 1\ndrive : 1", threshold="v > 1", reset="v = 0", method="exact",
+        name="input",
+    )  # fmt: skip
+    first.drive = np.linspace(1.1, 3, INPUTS)
+    cells = lif(refractory=2 * ms).group(CELLS, name="layer1")
+    weights = np.random.default_rng(11).uniform(0, 0.8, (INPUTS, CELLS))
+    network = b2.Network(first, cells, connect(first, cells, dense(weights), name="in"))
+    reading = read_network(network, inputs=[first])
+    assert [p.name for p in reading.populations] == ["layer1"]
+    assert reading.inputs == {"input": INPUTS}
+    both = read_network(network)
+    spikes, _ = simulated(both, {})
+    check_against_brian(network, reading, {"input": spikes["input"]})
+
+
+def cells_of(name="cells", **changes):
+    text = {"model": "dv/dt = -v/(10*ms) : 1", "threshold": "v > 1", "reset": "v = 0", "method": "euler"}
+    return b2.NeuronGroup(CELLS, **{**text, **changes}, name=name)
+
+
+def alone(**changes):
+    """A network of one group with something that cannot be differentiated."""
+    return b2.Network(cells_of(**changes))
+
+
+def with_synapses(model="w : 1", start=None, **code):
+    """An input and cells with states v and u and a parameter b, joined by synapses."""
+    cells = b2.NeuronGroup(
+        CELLS, "dv/dt = -v/(9*ms) : 1\nu : 1\nb : 1", threshold="v > 1", reset="v = 0; u = 0", method="exact",
+        name="cells",
+    )  # fmt: skip
+    group = start or source()
     synapses = b2.Synapses(group, cells, model, **code, name="in")
     synapses.connect()
     return b2.Network(group, cells, synapses)
 
 
-def test_what_cannot_be_differentiated_is_refused_by_name():
-    noisy = "dv/dt = -v/(10*ms) + 0.1*xi*ms**-0.5 : 1"
+def graded(on_pre, **options):
+    """A network with a graded input of variables x, y, and a constant c."""
+    group = b2.NeuronGroup(INPUTS, "x : 1\ny : 1\nc : 1 (constant)", threshold="True", name="shown")
+    return with_synapses(start=group, on_pre=on_pre, **options)
+
+
+def coupled(model, target=slice(None), name="in", **options):
+    cells = cells_of(model="dv/dt = (g - v)/(10*ms) : 1\ng : 1\nh : 1", **options)
+    synapses = b2.Synapses(cells, cells[target] if target != slice(None) else cells, model, name=name)
+    synapses.connect()
+    return b2.Network(cells, synapses)
+
+
+def test_equations_that_cannot_be_differentiated_are_refused_by_their_line():
+    stim = {"stim": b2.TimedArray([1, 2], dt=1 * ms)}
+    other = cells_of("other")
+    linked = cells_of(model="dv/dt = (u - v)/(10*ms) : 1\nu : 1 (linked)")
+    linked.u = b2.linked_var(other, "v")
     cases = [
-        (refused(threshold="v > 1 and v < 2"), "threshold of cells is .* expected one inequality"),
-        (refused(model="dv/dt = (sin(t/ms) - v)/(10*ms) : 1"), "cells depends on t"),
-        (refused(model=noisy), "cells (uses|depends on) .*"),
-        (refused(reset="v = rand()"), r"cells uses rand"),
-        (with_synapses("w : 1", on_pre="v_post += w", on_post="w += 0.1"), "in_post is plastic"),
-        (with_synapses("w : 1", on_pre="v_post = w"), "in_pre adds .* depends on"),
-        (with_synapses("w : 1", on_pre="v_post += w*u_post"), "in_pre adds .* depends on"),
-        (with_synapses("w : 1", on_pre="w += 0.1"), "in_pre changes w"),
-        (with_synapses("da/dt = -a/(5*ms) : 1 (event-driven)", on_pre="a += 1; v_post += a"), "in_pre is plastic"),
+        (alone(threshold="v > 1 and v < 2"), "threshold of cells is 'v > 1 and v < 2', expected one inequality"),
+        (alone(model="x : 1", threshold="True", reset=""), "'True', expected .* belongs to the inputs"),
+        (alone(model="dv/dt = (sin(t/ms) - v)/(10*ms) : 1"), r"cells: 'dv/dt = \(sin.* depends on t; .*graded input"),
+        (alone(model="dv/dt = (f - v)/ms : 1\nf = t/ms : 1"), "cells: 'f = t/ms : 1' depends on t"),
+        (alone(model="dv/dt = (stim(t) - v)/ms : 1", namespace=stim), r"\(stim.* reads the TimedArray stim; .* graded"),
+        (alone(model="dv/dt = -v/(10*ms) + 0.1*xi*ms**-0.5 : 1"), "cells: 'dv/dt.*xi.* has chance; leave it out, or"),
+        (alone(model="dv/dt = -v/tau : 1"), "'dv/dt = -v/tau : 1' has the name tau, which no object knows; give"),
+        (alone(model="dv/dt = -v*v*v/ms : 1", method="exact"), "cells: .*; use another method"),
+        (alone(method="gsl_rk4"), "cells is integrated by gsl_rk4, which has no formula; use 'rk4' or"),
+        (alone(reset="v = 0; v = rand()"), r"cells: 'reset: v = 0; v = rand\(\)' has chance"),
+        (alone(reset="v = clip(v, 0, 1)"), r"uses clip\(\), whose derivative is not known"),
+        (alone(reset="v = int(v > 2)"), r"uses int\(\), whose derivative is not known"),
+        (alone(reset="v **= 2"), r"cells: v is changed by '\*\*='; write it with"),
+        (alone(refractory="v > 0"), "cells: refractory='v > 0' is a condition; write a time"),
+        (alone(refractory="v*ms"), r"cells: refractory='v\*ms' is another time at every spike; write a constant"),
+        (alone(refractory="rand()*ms"), "cells: refractory='rand.* is another time at every spike"),
+        (alone(events={"burst": "v > 2"}), "cells_burst_thresholder .* acts on 'v > 2', the event burst; make"),
+        (b2.Network(other, linked), r"cells: 'dv/dt = .* depends on u, linked to a state of other; .*summed"),
     ]
     for network, message in cases:
         with pytest.raises(InputError, match=message):
             read_network(network)
-    network = refused()
-    network.add(b2.NetworkOperation(lambda: None, name="meddler"))
-    with pytest.raises(InputError, match="meddler cannot be differentiated: it is Python code"):
+
+
+def test_synapses_that_cannot_be_differentiated_are_refused_by_their_line():
+    delayed = graded("v_post += w*x_pre", delay=2 * ms)
+    stp = "da/dt = -a/(5*ms) : 1 (event-driven)"
+    per_synapse = "da/dt = -a/(5*ms) : 1 (clock-driven)\nu_post = a : 1 (summed)"
+    cases = [
+        (with_synapses(on_pre="v_post += w", on_post="w += 0.1"), r"in_post: 'w \+= 0.1' is plastic"),
+        (with_synapses(stp, on_pre="a += 1; v_post += a"), r"in_pre: 'a \+= 1; v_post \+= a' is plastic"),
+        (with_synapses(per_synapse), "in_stateupdater .* integrates 'da/dt = .* for each synapse; make it an equation"),
+        (with_synapses(on_pre="v_post = w"), r"in_pre: 'v_post = w' depends on \['v_post'\], which changes"),
+        (with_synapses(on_pre="v_post += w*u"), r"in_pre: .* depends on \['u_post'\], which changes in time"),
+        (with_synapses(on_pre="w += 0.1"), r"in_pre: 'w \+= 0.1' changes w, which is not a variable of the neurons"),
+        (with_synapses(on_pre="v_pre += w", start=cells_of("first")), r"in_pre: .* changes v_pre"),
+        (with_synapses(on_pre="v_post += w*v_pre", start=cells_of("first")), r"depends on \['v_pre'\].* in inputs"),
+        (with_synapses(on_pre="v_post += w*rand()"), r"in_pre: 'v_post \+= w\*rand\(\)' has chance"),
+        (with_synapses(on_pre="v_post += w*t/ms"), r"in_pre: 'v_post \+= w\*t/ms' depends on t; .* graded input"),
+        (with_synapses(on_pre="v_post += w/tau"), "has the name tau, which no object knows"),
+        (graded("v_post += w*x_pre**2"), r"not proportional to one variable of the input shown, \['x_pre'\]"),
+        (graded("v_post += w*x_pre; u_post += w"), "not proportional .* another pathway"),
+        (graded("v_post += w*x_pre*y_pre"), r"not proportional to one variable .* \['x_pre', 'y_pre'\]"),
+        (graded({"a": "v_post += w*x_pre", "b": "v_post += w*y_pre"}), r"in_b: .* and another pathway by x_pre; .*"),
+        (delayed, r"in_pre: 'v_post \+= w\*x_pre' is delayed, and Brian2 takes x_pre from when a spike arrives"),
+    ]
+    for network, message in cases:
+        with pytest.raises(InputError, match=message):
+            read_network(network, inputs=[obj for obj in network.objects if obj.name == "shown"])
+
+
+def test_sums_that_cannot_be_read_are_refused_by_their_line():
+    late = cells_of("late", order=-2)
+    own_sum = "g_post = g_pre/2 : 1 (summed)"
+    cases = [
+        (with_synapses("w : 1\nu_post = w : 1 (summed)"), "u_post = w .summed.' sums over input, an input, .* spikes"),
+        (with_synapses("u_pre = v_post : 1 (summed)", start=cells_of("shown", model="v : 1\nu : 1")), "has no states"),
+        (coupled("g_post = v_pre : 1 (summed)", slice(2, 5)), "g_post = v_pre .summed.' goes to a part of cells"),
+        (with_synapses("u_post = v_pre : 1 (summed)", start=late), "in_summed.* is set after the update of late; give"),
+        (coupled(own_sum), "'g_post = g_pre/2 .summed.' needs g of cells before it is summed"),
+        (coupled("g_post = h_pre : 1 (summed)\nh_post = v_pre : 1 (summed)"), "needs h of cells before it is summed"),
+        (coupled("g_post = v_pre*rand() : 1 (summed)"), r"in_summed.*: 'g_post = v_pre\*rand\(\) .summed.' has chance"),
+    ]
+    for network, message in cases:
+        with pytest.raises(InputError, match=message):
+            read_network(network, inputs=[obj for obj in network.objects if obj.name == "shown"])
+    network = coupled("g_post = v_pre : 1 (summed)")
+    again = b2.Synapses(network["cells"], network["cells"], "g_post = -v_pre : 1 (summed)", name="more")
+    network.add(again)
+    with pytest.raises(InputError, match=r"more_summed.* set one variable; use a variable for each"):
         read_network(network)
-    network = refused()
-    network["cells"].run_regularly("v += 1", dt=5 * ms)
-    with pytest.raises(InputError, match=r"run_regularly.* cannot be differentiated"):
-        read_network(network)
+
+
+def test_what_acts_besides_the_equations_is_refused_by_name():
+    def changed(change):
+        network = alone()
+        change(network, network["cells"])
+        return network
+
+    def add(obj):
+        return lambda network, cells: network.add(obj(cells))
+
+    def resetter(name, value):
+        return lambda network, cells: setattr(cells.resetter["spike"], name, value)
+
+    rest = b2.NeuronGroup(1, "v : 1", threshold="v > 1", name="rest")
+    slots = ["groups", "start", "thresholds", "synapses", "resets", "end"]
+    cases = [
+        (add(lambda cells: b2.NetworkOperation(lambda: None, name="meddler")), "meddler .* it is Python code"),
+        (add(lambda cells: b2.PoissonInput(cells, "v", 3, 5 * b2.Hz, 0.1)), "it adds chance; use a PoissonGroup"),
+        (
+            add(lambda cells: b2.Synapses(rest, cells, on_pre="v += 1", name="in")),
+            "in connects rest, which is no",
+        ),
+        (add(lambda cells: cells_of("fast", dt=0.05 * ms)), "use one dt for all"),
+        (lambda network, cells: cells.run_regularly("v += 1"), r"cells_run_regularly .* runs 'v \+= 1' besides the"),
+        (lambda network, cells: setattr(network, "schedule", slots), "only Brian2's default order is known"),
+        (resetter("when", "end"), "cells_spike_resetter .* runs at 'end'; leave it at 'resets'"),
+        (resetter("active", False), "cells_spike_resetter is switched off; set its active to True"),
+    ]
+    for change, message in cases:
+        with pytest.raises(InputError, match=message):
+            read_network(changed(change))
+    averaged = alone(model="dv/dt = (a - v)/ms : 1\na = v/2 : 1 (constant over dt)")
+    with pytest.raises(InputError, match=r"cells_subexpression_update .* runs .* besides the equations"):
+        read_network(averaged)
+    with pytest.raises(InputError, match=r"the inputs \['rest'\] are not in the network"):
+        read_network(alone(), inputs=[rest])
+    with pytest.raises(InputError, match="no groups"):
+        read_network(b2.Network())
