@@ -16,16 +16,20 @@ papers in the form that PyTorch computes, so that numbers found there can be use
 """
 
 import math
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import KW_ONLY, dataclass, field
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 from numpy.typing import NDArray
 
 from dvs.errors import InputError, ParameterError
+from learning.kernels.denormals import flush_denormals, restore
 
 Arrays = Mapping[str, NDArray]
 Schedule = Callable[[int], float]
@@ -82,7 +86,7 @@ class Optimiser(ABC):
             old = [value, *(state.memory[name][kind] for kind in self.remembered)]
             new = old if in_place else [np.empty(array.shape, array.dtype) for array in old]
             flat = [np.ravel(array) for array in (gradients[name], *old)] + [array.reshape(-1) for array in new]
-            self._update(rate, state.steps + 1, *flat)
+            _in_parts(partial(self._update, rate, state.steps + 1), flat)
             changed[name], memory[name] = new[0], dict(zip(self.remembered, new[1:], strict=True))
         return changed, State(steps=state.steps + 1, memory=memory)
 
@@ -325,35 +329,42 @@ def joint_norm(gradients: Arrays) -> float:
     total = 0.0
     for gradient in gradients.values():
         flat = np.ravel(gradient)
-        sums = np.empty(-(-flat.size // _BLOCK))
-        _square_sums(flat, sums)
-        total += float(sums.sum())
+        total += _square_sum(flat)
     return math.sqrt(total)
 
 
-# A sum is taken by blocks of one size, so that it is the same to the last bit on any number of threads.
-_BLOCK = 4096
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+def _square_sum(flat: NDArray) -> float:
+    total = 0.0
+    for i in range(flat.size):  # iterating over `flat` itself is not vectorised
+        total += np.float64(flat[i]) ** 2
+    return total
 
 
-@njit(parallel=True, cache=True, nogil=True, fastmath={"reassoc", "contract"})
-def _square_sums(flat: NDArray, sums: NDArray[np.float64]) -> None:
-    for block in prange(sums.size):
-        part = flat[block * _BLOCK : (block + 1) * _BLOCK]
-        total = 0.0
-        for i in range(part.size):  # iterating over `part` itself is not vectorised
-            total += np.float64(part[i]) ** 2
-        sums[block] = total
+# Elements that one thread changes while others change theirs.
+_PART = 1 << 20
+
+
+def _in_parts(change: Callable[..., None], arrays: Sequence[NDArray]) -> None:
+    """change(*arrays), large ones in several threads; an element depends on those at its place only."""
+    firsts = range(0, arrays[0].size, _PART)
+    if len(firsts) <= 1:
+        change(*arrays)
+        return
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        list(threads.map(lambda first: change(*(array[first : first + _PART] for array in arrays)), firsts))
 
 
 # The equations, element by element. Flat arrays: gradient, what there was, what there will be. Old and new may be the
-# same arrays: an element is read before it is written.
+# same arrays: an element is read before it is written. Where a running mean fades it ends as zero, not as a denormal
+# number, which would stay for ever and slow down every step.
 
-_BY_ELEMENT = {"parallel": True, "cache": True, "nogil": True, "error_model": "numpy"}
+_BY_ELEMENT = {"cache": True, "nogil": True, "error_model": "numpy"}
 
 
 @njit(**_BY_ELEMENT)
 def _sgd(rate: float, gradient: NDArray, old: NDArray, new: NDArray) -> None:
-    for i in prange(gradient.size):
+    for i in range(gradient.size):
         new[i] = old[i] - rate * gradient[i]
 
 
@@ -367,9 +378,11 @@ def _heavy_ball(
     new: NDArray,
     velocity: NDArray,
 ) -> None:
-    for i in prange(gradient.size):
+    mode = flush_denormals()
+    for i in range(gradient.size):
         velocity[i] = momentum * old_velocity[i] + gradient[i]
         new[i] = old[i] - rate * velocity[i]
+    restore(mode)
 
 
 @njit(**_BY_ELEMENT)
@@ -382,16 +395,18 @@ def _nesterov(
     new: NDArray,
     velocity: NDArray,
 ) -> None:
-    for i in prange(gradient.size):
+    mode = flush_denormals()
+    for i in range(gradient.size):
         velocity[i] = momentum * old_velocity[i] + gradient[i]
         new[i] = old[i] - rate * (gradient[i] + momentum * velocity[i])
+    restore(mode)
 
 
 @njit(**_BY_ELEMENT)
 def _adagrad(
     rate: float, epsilon: float, gradient: NDArray, old: NDArray, old_total: NDArray, new: NDArray, total: NDArray
 ) -> None:
-    for i in prange(gradient.size):
+    for i in range(gradient.size):
         total[i] = old_total[i] + gradient[i] ** 2
         new[i] = old[i] - rate * gradient[i] / (math.sqrt(total[i]) + epsilon)
 
@@ -407,9 +422,11 @@ def _rmsprop(
     new: NDArray,
     square: NDArray,
 ) -> None:
-    for i in prange(gradient.size):
+    mode = flush_denormals()
+    for i in range(gradient.size):
         square[i] = decay * old_square[i] + (1 - decay) * gradient[i] ** 2
         new[i] = old[i] - rate * gradient[i] / (math.sqrt(square[i]) + epsilon)
+    restore(mode)
 
 
 @njit(**_BY_ELEMENT)
@@ -430,11 +447,13 @@ def _adam(
 ) -> None:
     rate_of_mean = rate / (1 - beta1**k)
     root_of_share = math.sqrt(1 - beta2**k)
-    for i in prange(gradient.size):
+    mode = flush_denormals()
+    for i in range(gradient.size):
         mean[i] = beta1 * old_mean[i] + (1 - beta1) * gradient[i]
         square[i] = beta2 * old_square[i] + (1 - beta2) * gradient[i] ** 2
         deviation = math.sqrt(square[i]) / root_of_share
         new[i] = old[i] * (1 - lost) - rate_of_mean * mean[i] / (deviation + epsilon)
+    restore(mode)
 
 
 def _not_finite(gradients: Arrays) -> str:

@@ -1,0 +1,1 @@
+"""Generated code: a step of a network forward, and its derivative backward."""
