@@ -445,14 +445,17 @@ def _adam(
     mean: NDArray,
     square: NDArray,
 ) -> None:
-    rate_of_mean = rate / (1 - beta1**k)
-    root_of_share = math.sqrt(1 - beta2**k)
+    real = gradient.dtype.type  # of the arrays: with doubles among them all would be computed in double precision
+    rate_of_mean, root_of_share = real(rate / (1 - beta1**k)), real(math.sqrt(1 - beta2**k))
+    of_mean, of_gradient = real(beta1), real(1 - beta1)
+    of_square, of_new_square = real(beta2), real(1 - beta2)
+    kept, least = real(1 - lost), real(epsilon)
     mode = flush_denormals()
     for i in range(gradient.size):
-        mean[i] = beta1 * old_mean[i] + (1 - beta1) * gradient[i]
-        square[i] = beta2 * old_square[i] + (1 - beta2) * gradient[i] ** 2
+        mean[i] = of_mean * old_mean[i] + of_gradient * gradient[i]
+        square[i] = of_square * old_square[i] + of_new_square * gradient[i] * gradient[i]
         deviation = math.sqrt(square[i]) / root_of_share
-        new[i] = old[i] * (1 - lost) - rate_of_mean * mean[i] / (deviation + epsilon)
+        new[i] = old[i] * kept - rate_of_mean * mean[i] / (deviation + least)
     restore(mode)
 
 

@@ -56,9 +56,7 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Slopes:
-    """Derivatives of a loss: by weight, in the kernel's shape; by value of a coupling, (S,); by constant and by start of
-    each neuron, (n,).
-    """
+    """Derivatives of a loss: by weight, as in the kernel; by value of a coupling, (S,); by constant and start, (n,)."""
 
     weights: Mapping[tuple[str, str], NDArray]
     couplings: Mapping[tuple[str, str], NDArray]
@@ -274,14 +272,14 @@ class Pass:
         return values
 
     def _set_drive(self, q: Projection, state: str, given: Graded) -> None:
-        """What all synapses together add in each step: numbers of the input times weights."""
-        delay = int(self.plan.wiring[q.name].delays[0])
+        """What all synapses together add in each step: numbers of the input times weights, one product of matrices.
+
+        Numbers have no delay: Brian2 reads them when a spike arrives.
+        """
         shape = (self.samples, self.steps, self._size(q.target))
         drive = self._array(f"{q.name}_{state}_drive", shape, self.engine.real)
-        drive[:, :delay] = 0
-        if delay < self.steps:
-            sent = self._real(given.numbers[:, : self.steps - delay])
-            np.matmul(sent, self._weights[q.name, state], out=drive[:, delay:])
+        sent = self._real(given.numbers).reshape(-1, given.size)
+        np.matmul(sent, self._weights[q.name, state], out=drive.reshape(-1, shape[2]))
 
     def _set_population(self, p: Population, start: Mapping[str, NDArray]) -> None:
         kept, real = self.plan.kept(p.name), self.engine.real
@@ -361,11 +359,10 @@ class Pass:
     def _add_dense_slopes(
         self, slopes: Mapping[tuple[str, str], NDArray], q: Projection, given: Graded, begin: int, end: int
     ) -> None:
-        delay, pre, post = int(self.plan.wiring[q.name].delays[0]), self._size(q.source), self._size(q.target)
-        sent = self._real(given.numbers[:, begin:end]).reshape(-1, pre)
+        sent = self._real(given.numbers[:, begin:end]).reshape(-1, given.size)
         for state in q.adds:
-            heard = self._arrays[f"{q.target}_{state}_heard"][:, delay : delay + end - begin]
-            slopes[q.name, state][...] += sent.T @ heard.reshape(-1, post)
+            heard = self._arrays[f"{q.target}_{state}_heard"][:, : end - begin]
+            slopes[q.name, state][...] += sent.T @ heard.reshape(-1, heard.shape[2])
 
     def _sorted(
         self, source: str, valued: bool, steps: tuple[int, int], rows_a_sample: int

@@ -15,40 +15,13 @@ from learning.symbols import symbol
 
 Numbers = float | NDArray[np.float64]
 
+# Operations of a formula that is simplified; for longer ones that takes seconds.
+_SHORT = 40
+
 # Names that the text of a kernel has for other things.
-_TAKEN = frozenset(
-    [
-        "sample",
-        "step",
-        "row",
-        "neuron",
-        "spike",
-        "count",
-        "held",
-        "slope",
-        "real",
-        "math",
-        "np",
-        "keep",
-        "u",
-        "z",
-        "d",
-        "sent",
-        "then",
-        "through",
-        "mode",
-        "first",
-        "last",
-        "begin",
-        "end",
-        "output",
-        "output_gradient",
-        "abs",
-        "min",
-        "max",
-        "range",
-    ]
-)
+_TAKEN = {"sample", "step", "row", "neuron", "synapse", "spike", "count", "held", "slope", "through", "sent", "then"}
+_TAKEN |= {"first", "last", "begin", "end", "keep", "mode", "output", "output_gradient", "real", "math", "np"}
+_TAKEN |= {"a", "b", "d", "u", "z", "abs", "min", "max", "range"}
 
 
 def local(name: str) -> str:
@@ -68,7 +41,9 @@ class Coefficients:
     named: dict[str, sympy.Expr] = field(default_factory=dict)
 
     def name(self, value: sympy.Expr, hint: str) -> str:
-        """The name of an expression of constants."""
+        """The name of an expression of constants; one name for all ways in which it can be written."""
+        if value.count_ops() < _SHORT:
+            value = sympy.simplify(value)
         for name, known in self.named.items():
             if known == value:
                 return name
@@ -155,7 +130,7 @@ def _linear(value: sympy.Expr, slopes: Mapping[sympy.Symbol, sympy.Expr], coeffi
         else:
             terms.append(f"{coefficients.code(slope, f'{hint}_by_{state.name}')} * {local(state.name)}")
     if sympy.simplify(rest) != 0 or not terms:
-        terms.append(coefficients.code(rest, f"{hint}_constant"))
+        terms.append(coefficients.code(rest, f"{hint}_constant" if terms else hint))
     return " + ".join(terms).replace("+ -", "- ")
 
 

@@ -94,11 +94,17 @@ def gather_rows(
                 sum_of_row += row[j] * adjoint[j]
             spikes[active[k]] += factor * sum_of_row
     else:  # many: all columns
-        for j in range(adjoint.size):
-            column, scaled = transposed[j], factor * adjoint[j]
-            if scaled != 0:
-                for k in range(spikes.size):
-                    spikes[k] += scaled * column[k]
+        j = 0
+        while j + 2 <= adjoint.size:
+            a, b = transposed[j], transposed[j + 1]
+            of_a, of_b = factor * adjoint[j], factor * adjoint[j + 1]
+            for k in range(spikes.size):
+                spikes[k] += of_a * a[k] + of_b * b[k]
+            j += 2
+        if j < adjoint.size:
+            a, of_a = transposed[j], factor * adjoint[j]
+            for k in range(spikes.size):
+                spikes[k] += of_a * a[k]
 
 
 @njit(**_FAST)

@@ -7,13 +7,14 @@ by it, from the end of a step to its beginning.
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import sympy
 
 from learning.kernels.formulas import Coefficients, lines, local, scalar_code, synapse_lines
-from learning.kernels.plan import Plan, Synapses
+from learning.kernels.plan import Plan
 from learning.kernels.text import Text
 from learning.reading import Coupling, Population, Projection
 from learning.symbols import symbol
@@ -26,23 +27,16 @@ steps, neurons); the spikes of a step are {spikes}_neurons[starts[sample, step]:
 {where}
 """
 
-import math
-
-import numpy as np
+{math}import numpy as np
 from numba import njit
 
-from learning.kernels.denormals import flush_denormals, restore
-from learning.kernels.loops import (
-    add_graded_rows,
-    add_graded_synapses,
-    add_rows,
-    add_synapses,
-    gather_rows,
-    gather_synapses,
-)
+{imports}
 
 real = np.{real}
 '''
+
+_DENORMALS = ("flush_denormals", "restore")
+_LOOPS = ("add_graded_rows", "add_graded_synapses", "add_rows", "add_synapses", "gather_rows", "gather_synapses")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,11 +60,19 @@ def write(plan: Plan) -> Source:
                 if name in used:
                     text.argument(name)
     precision = "float32" if plan.single else "float64"
+    used = set(re.findall(r"\w+", forward.indented(0) + backward.indented(0)))
+    imports = [
+        f"from learning.kernels.{module} import {', '.join(found)}"
+        for module, names in (("denormals", _DENORMALS), ("loops", _LOOPS))
+        if (found := [name for name in names if name in used])
+    ]
     where = [f"{name} = {value}" for c in writer.coefficients.values() for name, value in c.named.items()]
     head = _HEAD.format(
         title=f"One step of {', '.join(plan.populations)}, forward and backward.",
         spikes="GROUP",
         where="\n".join(where),
+        imports="\n".join(imports),
+        math="import math\n\n" if "math" in used else "",
         real=precision,
     )
     return Source(
@@ -215,7 +217,7 @@ class _Writer:
             for line in (*before, *held_before):
                 text.line(line)
             for state in changing:
-                code = f"({held[state]}) if held else ({codes[state]})" if state in differs else codes[state]
+                code = _either(held[state], codes[state]) if state in differs else codes[state]
                 text.line(f"{name}_{state}[neuron] = {code}")
 
     def _threshold(self, text: Text, p: Population) -> None:
@@ -236,22 +238,24 @@ class _Writer:
             text.line(f"{name}_margin[neuron] = {code}")
         starts, neurons = text.argument(f"{name}_starts"), text.argument(f"{name}_neurons")
         text.line(f"count = {starts}[sample, step]")
+        # Written always and kept if it counts: a branch would be guessed wrong at most spikes.
+        spikes = f"{name}_margin[neuron] > -np.inf" if self.plan.smooth else _fired(p)
         with text.block(f"for neuron in range({name}_margin.size)"):
-            fired = f"{name}_margin[neuron] {'>=' if p.inclusive else '>'} 0"
+            text.line(f"{neurons}[count] = neuron")
             if self.plan.smooth:
-                with text.block(f"if {name}_margin[neuron] > -np.inf"):
-                    text.line(f"{neurons}[count] = neuron")
-                    text.line(f"{text.argument(f'{name}_values')}[count] = {self._primitive(p)}")
-                    text.line("count += 1")
-            with text.block(f"if {fired}"):
-                if not self.plan.smooth:
-                    text.line(f"{neurons}[count] = neuron")
-                    text.line("count += 1")
-                if p.refractory_steps is not None:
-                    text.line(f"{name}_free[neuron] = step + {text.argument(f'{name}_refractory')}[neuron]")
-                elif self.plan.smooth:
-                    text.line("pass")
+                text.line(f"{text.argument(f'{name}_values')}[count] = {self._primitive(p)}")
+            text.line(f"count += {spikes}")
         text.line(f"{starts}[sample, step + 1] = count")
+        if p.refractory_steps is None:
+            return
+        free = f"{name}_free[neuron] = step + {text.argument(f'{name}_refractory')}[neuron]"
+        with text.block(f"for spike in range({starts}[sample, step], count)"):
+            text.line(f"neuron = {neurons}[spike]")
+            if self.plan.smooth:
+                with text.block(f"if {_fired(p)}"):
+                    text.line(free)
+            else:
+                text.line(free)
 
     def _primitive(self, p: Population) -> str:
         """The smooth spike of a neuron at its margin."""
@@ -277,34 +281,31 @@ class _Writer:
                 with text.block(f"for neuron in range({buffer}.size)"):
                     text.line(f"{buffer}[neuron] += {drive}[sample, step, neuron]")
                 continue
-            spikes, begin, end = self._spikes(text, q)
             weights = text.argument(f"{q.name}_{state}_weights")
             graded = "graded_" if self.plan.valued(q) else ""
             if wiring.all_to_all:
-                self._at_delay(text, wiring, f"add_{graded}rows({buffer}, {weights}, {spikes}, {begin}, {end})", begin)
+                with self._sent(text, q, str(wiring.delays[0])) as spikes:
+                    text.line(f"add_{graded}rows({buffer}, {weights}, {spikes})")
             else:
                 first, post = text.argument(f"{q.name}_first"), text.argument(f"{q.name}_post")
-                call = f"add_{graded}synapses({buffer}, {weights}, {first}[d], {post}, {spikes}, {begin}, {end})"
                 delays = text.argument(f"{q.name}_delays")
-                with text.block(f"for d in range({delays}.size)"):
-                    text.line(f"sent = step - {delays}[d]")
-                    with text.block("if sent >= 0"):
-                        text.line(call)
+                with text.block(f"for d in range({delays}.size)"), self._sent(text, q, f"{delays}[d]") as spikes:
+                    text.line(f"add_{graded}synapses({buffer}, {weights}, {first}[d], {post}, {spikes})")
 
-    def _at_delay(self, text: Text, wiring: Synapses, call: str, begin: str) -> None:
-        delay = int(wiring.delays[0])
-        text.line(f"sent = step - {delay}" if delay else "sent = step")
-        if delay:
-            with text.block("if sent >= 0"):
-                text.line(call)
-        else:
-            text.line(call)
-
-    def _spikes(self, text: Text, q: Projection) -> tuple[str, str, str]:
+    @contextmanager
+    def _sent(self, text: Text, q: Projection, delay: str) -> Iterator[str]:
+        """Lines within act on spikes that were sent a delay ago; the arguments that stand for them."""
         starts, spikes = text.argument(f"{q.source}_starts"), text.argument(f"{q.source}_neurons")
         if self.plan.valued(q):
             spikes += f", {text.argument(f'{q.source}_values')}"
-        return spikes, f"{starts}[sample, sent]", f"{starts}[sample, sent + 1]"
+        with ExitStack() as stack:
+            sent = "step"
+            if delay != "0":
+                text.line(f"sent = step - {delay}")
+                stack.enter_context(text.block("if sent >= 0"))
+                sent = "sent"
+            text.line(f"a, b = {starts}[sample, {sent}], {starts}[sample, {sent} + 1]")
+            yield f"{spikes}, a, b"
 
     def _buffered(self, p: Population) -> tuple[str, ...]:
         """States to which synapses add only where a neuron is not refractory."""
@@ -468,9 +469,8 @@ class _Writer:
         for state in self.plan.heard(name):
             kept = text.argument(f"{name}_{state}_heard")
             if state in self._buffered(p):
-                fired = f"{name}_margin[neuron] {'>=' if p.inclusive else '>'} 0"
                 with text.block(f"for neuron in range({name}_{state}.size)"):
-                    lost = f"{name}_margin[neuron] == -np.inf or {fired}"
+                    lost = f"{name}_margin[neuron] == -np.inf or {_fired(p)}"
                     text.line(f"{kept}[sample, row, neuron] = real(0.0) if {lost} else {name}_{state}[neuron]")
             else:
                 text.line(f"{kept}[sample, row] = {name}_{state}")
@@ -483,9 +483,9 @@ class _Writer:
             text.line(f"{name}_slope[neuron] = {self._slope(p)}")
         if self._sparse(p):
             text.line("count = 0")
-            with text.block(f"for neuron in range({name}_spike.size)"), text.block(f"if {name}_slope[neuron] != 0"):
+            with text.block(f"for neuron in range({name}_spike.size)"):
                 text.line(f"{name}_active[count] = neuron")
-                text.line("count += 1")
+                text.line(f"count += {name}_slope[neuron] != 0")
         else:
             text.line(f"count = {name}_spike.size")
         for q in plan.reading.projections:
@@ -498,10 +498,8 @@ class _Writer:
                 near = f"{name}_active, count, {factor}"
                 if wiring.all_to_all:
                     transposed = text.argument(f"{q.name}_{state}_transposed")
-                    delay = f" + {wiring.delays[0]}" if wiring.delays[0] else ""
-                    text.line(
-                        f"gather_rows({name}_spike, {weights}, {transposed}, {heard}[sample, row{delay}], {near})"
-                    )
+                    text.line(f"then = {heard}[sample, row + {wiring.delays[0]}]".replace(" + 0]", "]"))
+                    text.line(f"gather_rows({name}_spike, {weights}, {transposed}, then, {near})")
                 else:
                     first, post = text.argument(f"{q.name}_first"), text.argument(f"{q.name}_post")
                     delays = text.argument(f"{q.name}_delays")
@@ -531,13 +529,11 @@ class _Writer:
                 if f"margin_by_{constant}" in slopes:
                     gradient = text.argument(f"{name}_{constant}_gradient")
                     text.line(f"{gradient}[sample, neuron] += {_times(slopes[f'margin_by_{constant}'], 'through')}")
-            free = self._pulled_back(text, p, derivation.step, "step_")
+            free = self._pulled_back(text, p, derivation.step, "")
             if p.refractory_steps is not None and dict(derivation.held) != dict(derivation.step):
                 held = self._pulled_back(text, p, derivation.held, "held_")
                 text.line(f"held = {name}_margin[neuron] == -np.inf")
-                new = {
-                    by: free[by] if free[by] == held[by] else f"({held[by]}) if held else ({free[by]})" for by in free
-                }
+                new = {by: free[by] if free[by] == held[by] else _either(held[by], free[by]) for by in free}
             else:
                 new = free
             for by, code in new.items():
@@ -579,6 +575,11 @@ class _Writer:
 _U = symbol("u")
 
 
+def _fired(p: Population) -> str:
+    """Code for whether a neuron spikes."""
+    return f"{p.name}_margin[neuron] {'>=' if p.inclusive else '>'} 0"
+
+
 def _is_array(value: object) -> bool:
     return getattr(value, "ndim", 0) > 0
 
@@ -587,6 +588,12 @@ def _used(states: Iterable[str], values: Iterable[sympy.Expr], also: Iterable[st
     """The states that some expressions need, and some others."""
     names = {free.name for value in values for free in value.free_symbols} | set(also)
     return [state for state in states if state in names]
+
+
+def _either(held: str, free: str) -> str:
+    """Code of a value that depends on whether a neuron is refractory."""
+    held, free = (f"({code})" if " " in code else code for code in (held, free))
+    return f"{held} if held else {free}"
 
 
 def _times(slope: str, adjoint: str) -> str:
