@@ -3,13 +3,11 @@
 A spike is a step of u, how far the neuron is past its threshold (dimensionless; 0 at the threshold). The step has no
 useful derivative. A `Surrogate` names a smooth `primitive` in its place and the `derivative` of that primitive, which
 is what the backward pass multiplies by. Both are texts in u and the parameters, in the spelling of sympy, and each is
-written once: NumPy functions, scalar code and symbols are made of it.
+written once: NumPy functions, the code of kernels and symbols are made of it.
 
 >>> surrogate = fast_sigmoid(slope=25)
 >>> surrogate.derivative
 '1/(1 + slope*Abs(u))**2'
->>> surrogate.texts()[1]
-'(25.0*abs(u) + 1.0)**(-2)'
 >>> surrogate.slope([0.0, 0.04]).tolist()
 [1.0, 0.25]
 
@@ -22,7 +20,7 @@ A surrogate of one's own is such a record; one whose derivative is not that of i
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -30,7 +28,6 @@ import numpy as np
 import sympy
 from numpy.typing import ArrayLike, NDArray
 from sympy.core.function import AppliedUndef
-from sympy.printing.pycode import PythonCodePrinter
 
 from dvs.errors import ParameterError
 
@@ -80,11 +77,6 @@ class Surrogate:
         """Primitive and derivative as sympy expressions of the real symbol `u`, parameters as exact numbers."""
         return self._read(self.primitive), self._read(self.derivative)
 
-    def texts(self) -> tuple[str, str]:
-        """Primitive and derivative as scalar Python code in `u` and `math`, which Numba compiles."""
-        primitive, derivative = (_ScalarCode().doprint(expression.evalf(17)) for expression in self.expressions())
-        return primitive, derivative
-
     def value(self, u: ArrayLike) -> NDArray[np.float64]:
         """The primitive at u, of any shape."""
         return _evaluate(self.expressions()[0], u)
@@ -92,6 +84,30 @@ class Surrogate:
     def slope(self, u: ArrayLike) -> NDArray[np.float64]:
         """The derivative at u, of any shape."""
         return _evaluate(self.expressions()[1], u)
+
+    def within(self, reach: float) -> "Surrogate":
+        """The same where |u| < reach, and zero beyond: neurons far from their threshold then cost nothing.
+
+        A backward pass goes through the synapses of those neurons only whose slope is not zero. Perez-Nieves & Goodman
+        (2021), "Sparse spiking gradient descent", whose B_th is the reach. Raises ParameterError if it is cut already.
+
+        >>> fast_sigmoid().within(0.2).slope([0.1, 0.3]).round(3).tolist()
+        [0.082, 0.0]
+        """
+        if "reach" in self.parameters:
+            raise ParameterError(f"surrogate {self.name!r} is cut already; cut the one that it was made of")
+        limit = sympy.Symbol("reach", positive=True)
+        names = {name: sympy.Symbol(name) for name in self.parameters}
+        inner = sympy.sympify(self.primitive, locals={**names, "u": U})
+        ends = (inner.subs(U, -limit), inner.subs(U, limit))
+        return replace(
+            self,
+            name=f"{self.name} within {reach:g}",
+            primitive=f"Piecewise(({ends[0]}, u < -reach), ({self.primitive}, u < reach), ({ends[1]}, True))",
+            derivative=f"Piecewise(({self.derivative}, Abs(u) < reach), (0, True))",
+            parameters={**self.parameters, **_positive(reach=reach)},
+            support=min(reach, self.support),
+        )
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Draw derivative and primitive about the threshold."""
@@ -268,10 +284,3 @@ def _evaluate(expression: sympy.Expr, u: ArrayLike) -> NDArray[np.float64]:
 @lru_cache(maxsize=64)
 def _compiled(expression: sympy.Expr) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
     return sympy.lambdify(U, expression, modules=["scipy", "numpy"])
-
-
-class _ScalarCode(PythonCodePrinter):
-    """Python code with each number as the shortest decimal that is it."""
-
-    def _print_Float(self, number: sympy.Float) -> str:  # noqa: N802  (sympy looks printers up by class name)
-        return repr(float(number))

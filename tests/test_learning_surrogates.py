@@ -11,8 +11,10 @@ from numba import njit
 from scipy.integrate import quad
 
 from dvs.errors import ParameterError
+from learning.kernels.formulas import scalar_code
 from learning.surrogates import (
     Surrogate,
+    U,
     arctan,
     boxcar,
     fast_sigmoid,
@@ -122,12 +124,12 @@ def test_derivative_is_zero_beyond_the_support_only(make):
 
 
 @every_surrogate
-def test_texts_numpy_and_numba_are_one_function(make):
+def test_numpy_and_the_code_of_kernels_are_one_function(make):
     surrogate = make()
     u = np.array([-60.0, -1.2, -0.3, 0.0, 0.2, 0.7, 60.0])
-    for text, expected in zip(surrogate.texts(), (surrogate.value(u), surrogate.slope(u)), strict=True):
-        scope = {"math": math}
-        exec(f"def scalar(u): return {text}", scope)
+    for text, expected in zip(surrogate.expressions(), (surrogate.value(u), surrogate.slope(u)), strict=True):
+        scope = {"math": math, "real": float}
+        exec(f"def scalar(u): return {scalar_code(text, U)}", scope)
         compiled = njit(scope["scalar"])
         np.testing.assert_allclose([compiled(x) for x in u], expected, rtol=1e-13, atol=1e-15)
 
@@ -139,6 +141,23 @@ def test_far_from_threshold_nothing_overflows(make, u):
     surrogate = make()
     assert np.isfinite([surrogate.value(u), surrogate.slope(u)]).all()
     assert abs(surrogate.slope(u)) < 1e-8
+
+
+@every_surrogate
+def test_a_cut_surrogate_is_the_same_within_its_reach_and_zero_beyond(make):
+    """Its primitive has no jump there, and is flat beyond: a neuron that far away neither acts nor is acted on."""
+    whole, cut = make(), make().within(0.3)
+    inside, beyond = np.linspace(-0.299, 0.299, 7), np.array([-2.0, -0.301, 0.301, 2.0])
+    np.testing.assert_allclose(cut.slope(inside), whole.slope(inside), rtol=1e-12)
+    np.testing.assert_allclose(cut.value(inside), whole.value(inside), rtol=1e-12)
+    assert not cut.slope(beyond).any()
+    np.testing.assert_allclose(cut.value(beyond), whole.value(np.clip(beyond, -0.3, 0.3)), rtol=1e-12)
+    assert cut.support == min(0.3, whole.support)
+
+
+def test_a_surrogate_is_cut_once():
+    with pytest.raises(ParameterError, match="cut already"):
+        boxcar().within(0.3).within(0.2)
 
 
 def test_superspike_is_the_fast_sigmoid_under_another_name():
