@@ -91,8 +91,8 @@ class Projection:
     name: str
     source: str
     target: str
-    pre: NDArray[np.int64]
-    post: NDArray[np.int64]
+    pre: NDArray[np.int32]
+    post: NDArray[np.int32]
     delay_steps: NDArray[np.int64]
     adds: Mapping[str, sympy.Expr]
     values: Mapping[str, Numbers]
@@ -116,8 +116,8 @@ class Coupling:
     source: str
     target: str
     variable: str
-    pre: NDArray[np.int64]
-    post: NDArray[np.int64]
+    pre: NDArray[np.int32]
+    post: NDArray[np.int32]
     value: sympy.Expr
     pre_states: Mapping[str, str]
     post_states: Mapping[str, str]
@@ -478,8 +478,7 @@ def _projections(
         pathway, source = action.pathway, _whole(action.pathway.source).name
         said = f"{pathway.name}: {_one_line(pathway.code)}"
         terms = _terms(pathway, pathway.synapses, action.adds, action.variables, changing)
-        delay_s = np.broadcast_to(pathway.variables["delay"].get_value(), len(pathway.synapses))
-        delay_steps = np.floor(delay_s / dt_s + 0.5).astype(np.int64)
+        delay_steps = np.floor(pathway.variables["delay"].get_value() / dt_s + 0.5).astype(np.int64)
         adds = terms.expressions
         if terms.post_states or (terms.pre_states and source not in inputs):
             raise InputError(
@@ -509,9 +508,9 @@ def _projections(
             name=pathway.name,
             source=source,
             target=_whole(pathway.target).name,
-            pre=np.array(pathway.synapse_sources.get_value(), np.int64),
-            post=np.array(pathway.synapse_targets.get_value(), np.int64),
-            delay_steps=delay_steps,
+            pre=np.array(pathway.synapse_sources.get_value(), np.int32),
+            post=np.array(pathway.synapse_targets.get_value(), np.int32),
+            delay_steps=np.broadcast_to(delay_steps, len(pathway.synapses)),
             adds=adds,
             values=terms.values,
             index=terms.index,
@@ -553,8 +552,8 @@ def _couplings(
             source=source,
             target=target,
             variable=updater.target_var.name,
-            pre=np.array(synapses.variables[f"_synaptic_{pre}"].get_value(), np.int64),
-            post=np.array(synapses.variables[f"_synaptic_{post}"].get_value(), np.int64),
+            pre=np.array(synapses.variables[f"_synaptic_{pre}"].get_value(), np.int32),
+            post=np.array(synapses.variables[f"_synaptic_{post}"].get_value(), np.int32),
             value=terms.expressions[updater.target_var.name],
             pre_states=terms.pre_states,
             post_states=terms.post_states,

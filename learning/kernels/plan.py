@@ -52,12 +52,13 @@ def wiring(reading: Reading) -> dict[str, Synapses]:
 
 
 def _synapses(projection: Projection, pre: int, post: int) -> Synapses:
-    delays = np.unique(projection.delay_steps)
+    one_delay = (projection.delay_steps == projection.delay_steps[:1]).all()
+    delays = projection.delay_steps[:1].copy() if one_delay else np.unique(projection.delay_steps)
     if (
         delays.size == 1
         and projection.pre.size == pre * post
-        and np.array_equal(projection.pre, np.repeat(np.arange(pre), post))
-        and np.array_equal(projection.post, np.tile(np.arange(post), pre))
+        and (projection.pre.reshape(pre, post) == np.arange(pre)[:, None]).all()
+        and (projection.post.reshape(pre, post) == np.arange(post)).all()
     ):
         return Synapses(
             all_to_all=True,
