@@ -1,18 +1,9 @@
 """A Brian2 network as a model that learns: run, differentiated and changed by kernels, written back into Brian2.
 
->>> import numpy as np
->>> from brian2 import Network, NeuronGroup, Synapses, ms
->>> pixels = NeuronGroup(3, "x : 1", threshold="False", dt=1 * ms, name="pixels")
->>> cells = NeuronGroup(2, "dv/dt = -v / (10*ms) : 1", method="exact", dt=1 * ms, name="cells")
->>> wires = Synapses(pixels, cells, "w : 1", on_pre="v_post += w", dt=1 * ms, name="wires")
->>> wires.connect()
->>> wires.w = 0.5
->>> model = trainable(
-...     Network(pixels, cells, wires), inputs=pixels, output=cells.v, parameters=[wires.w], duration=3 * ms
-... )
->>> samples = [([0, 1], [0, 1] * ms), ([2], [2] * ms)]
->>> model.forward(samples).output[1, :, 0].tolist()
-[0.0, 0.0, 0.5]
+    model = trainable(network, inputs=eye, output=readout.v, parameters=[first.w, second.w], duration=100 * ms)
+    model.fit(recordings, labels, loss=max_over_time(), optimiser=Adam(1e-3), epochs=20)
+
+`docs/derivation.md` says what is derived, and how.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

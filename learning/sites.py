@@ -1,18 +1,20 @@
 """Where trained numbers act in a network: from parameters to weights and constants, and their derivatives back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import sympy
-from brian2 import Network
+from brian2 import Network, NeuronGroup, Synapses
+from brian2.core.variables import Subexpression, Variable
 from brian2.synapses.synapses import SummedVariableUpdater, SynapticPathway
+from brian2.utils.stringtools import get_identifiers
 from numpy.typing import NDArray
 
 from dvs.errors import ParameterError
 from learning.kernels.engine import Slopes
 from learning.kernels.formulas import numeric
-from learning.kernels.plan import Synapses
+from learning.kernels.plan import Synapses as Wiring
 from learning.parameters import Trained
 from learning.reading import Coupling, Population, Projection, Reading
 from learning.symbols import symbol
@@ -24,11 +26,12 @@ Numbers = Mapping[tuple[str, str], NDArray]
 class Sites:
     """The places in a reading at which each trained parameter acts.
 
-    wiring: of each projection. Raises `ParameterError` for a parameter that acts nowhere.
+    wiring: of each projection. Raises `ParameterError` for a parameter that acts nowhere, or where no derivative is
+    taken.
     """
 
     def __init__(
-        self, reading: Reading, network: Network, trained: Sequence[Trained], wiring: Mapping[str, Synapses]
+        self, reading: Reading, network: Network, trained: Sequence[Trained], wiring: Mapping[str, Wiring]
     ) -> None:
         self._reading, self._wiring = reading, wiring
         self._trained = {one.key: one for one in trained}
@@ -40,9 +43,11 @@ class Sites:
         self._fixed: dict[tuple[str, str], NDArray] = {}
         acting = {self.key(link, name) for link in (*reading.projections, *reading.couplings) for name in link.values}
         acting |= {(p.name, name) for p in reading.populations for name in (*p.states, *p.constants)}
+        acting -= {(c.target, c.variable) for c in reading.couplings}  # set in every step, whatever they were
         for one in trained:
             if one.key not in acting:
                 raise ParameterError(f"{one.name} does not act on any state, so it cannot be trained; leave it out")
+            _check_elsewhere(network, one, acting)
 
     def key(self, link: Projection | Coupling, name: str) -> tuple[str, str]:
         """The group, and the name there, of a number of a synapse."""
@@ -112,6 +117,33 @@ class Sites:
                 shared = self._trained[key].variable.scalar
                 parts[key].append(slope.sum(keepdims=True) if shared else slope)
         return {one.name: _total(parts[key], one.scale, parameters[one.name]) for key, one in self._trained.items()}
+
+
+def _check_elsewhere(network: Network, one: Trained, acting: Collection[tuple[str, str]]) -> None:
+    """A parameter acts under its own name only, and on nothing that comes in whole steps."""
+    groups = (obj for obj in network.objects if isinstance(obj, NeuronGroup | Synapses))
+    for group in sorted(groups, key=lambda group: group.name):
+        for name, variable in group.variables.items():
+            if variable is one.variable and (group.name, name) in acting and (group.name, name) != one.key:
+                raise ParameterError(
+                    f"{one.name} is also {group.name}.{name}, by a link, and would be trained in one place only; give "
+                    f"{group.name} a variable of its own"
+                )
+        refractory = getattr(group, "_refractory", False)
+        if isinstance(refractory, str) and any(found is one.variable for found in _used(group, refractory)):
+            raise ParameterError(
+                f"{one.name} is part of the refractory time of {group.name}, {refractory!r}, which is whole steps and "
+                "has no derivative; give the refractory time a constant of its own"
+            )
+
+
+def _used(group: NeuronGroup, text: str) -> Iterator[Variable]:
+    """The variables of a group in an expression, and in subexpressions that it leads to."""
+    for name in get_identifiers(text) & set(group.variables):
+        variable = group.variables[name]
+        yield variable
+        if isinstance(variable, Subexpression):
+            yield from _used(group, variable.expr)
 
 
 def _names(value: sympy.Expr) -> list[str]:

@@ -21,9 +21,13 @@ from learning.symbols import symbol
 
 _HEAD = '''"""{title}
 
-Generated from the Brian2 equations by microsaccade. Arrays of neurons are (samples, neurons), kept ones (samples,
-steps, neurons); the spikes of a step are {spikes}_neurons[starts[sample, step]:starts[sample, step + 1]].
+Generated from the Brian2 equations by microsaccade. Arrays of neurons are (samples, neurons), those that are kept
+(samples, steps, neurons). The spikes of a step are GROUP_neurons[starts[sample, step]:starts[sample, step + 1]].
+GROUP_margin is how far neurons are past their threshold, -inf where they are refractory. In `backward` a state stands
+for its adjoint, the derivative of the loss by it; GROUP_STATE_before is what the state itself was before the update,
+and GROUP_STATE_heard its adjoint at the moment at which synapses act.
 
+Coefficients, which are computed before:
 {where}
 """
 
@@ -69,7 +73,6 @@ def write(plan: Plan) -> Source:
     where = [f"{name} = {value}" for c in writer.coefficients.values() for name, value in c.named.items()]
     head = _HEAD.format(
         title=f"One step of {', '.join(plan.populations)}, forward and backward.",
-        spikes="GROUP",
         where="\n".join(where),
         imports="\n".join(imports),
         math="import math\n\n" if "math" in used else "",
@@ -443,8 +446,7 @@ class _Writer:
             )
             for line in before:
                 text.line(line)
-            for what in {*p.reset, *by_states}:
-                text.line(f"{what}_adjoint = {name}_{what}[neuron]")
+            changed = []
             for by in by_states:
                 new = _sum(
                     _times(slopes[f"{what}_by_{by}"], f"{what}_adjoint")
@@ -455,14 +457,19 @@ class _Writer:
                     new = f"{by}_adjoint + {new}"
                 if plan.smooth:
                     new = f"(real(1.0) - z) * {by}_adjoint + z * ({new})"
-                text.line(f"{name}_{by}[neuron] = {new}")
+                changed.append(f"{name}_{by}[neuron] = {new}")
             z = "z * " if plan.smooth else ""
             for constant in derivation.constants:
                 for what in p.reset:
                     if (what, constant) in derivation.reset:
                         gradient = text.argument(f"{name}_{constant}_gradient")
                         slope = slopes[f"{what}_by_{constant}"]
-                        text.line(f"{gradient}[sample, neuron] += {z}{_times(slope, f'{what}_adjoint')}")
+                        changed.append(f"{gradient}[sample, neuron] += {z}{_times(slope, f'{what}_adjoint')}")
+            for what in p.states:
+                if any(re.search(rf"\b{what}_adjoint\b", line) for line in changed):
+                    text.line(f"{what}_adjoint = {name}_{what}[neuron]")
+            for line in changed:
+                text.line(line)
 
     def _heard(self, text: Text, p: Population) -> None:
         name = p.name
