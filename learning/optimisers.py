@@ -84,15 +84,15 @@ class Optimiser(ABC):
         changed, memory = {}, {}
         for name, value in parameters.items():
             old = [value, *(state.memory[name][kind] for kind in self.remembered)]
-            new = old if in_place else [np.empty(array.shape, array.dtype) for array in old]
-            flat = [np.ravel(array) for array in (gradients[name], *old)] + [array.reshape(-1) for array in new]
+            new = old if in_place else [np.array(array, order="C") for array in old]
+            flat = [np.ravel(gradients[name]), *(array.reshape(-1) for array in new)]
             _in_parts(partial(self._update, rate, state.steps + 1), flat)
             changed[name], memory[name] = new[0], dict(zip(self.remembered, new[1:], strict=True))
         return changed, State(steps=state.steps + 1, memory=memory)
 
     @abstractmethod
     def _update(self, rate: float, k: int, *arrays: NDArray) -> None:
-        """From the gradient, the parameter and what is remembered, fill the new parameter and memory; all flat."""
+        """Change the parameter and what is remembered, which follow the gradient; all flat."""
 
     def _check(self, gradients: Arrays, state: State, parameters: Arrays, in_place: bool) -> None:
         for given, kind in ((gradients, "gradients"), (state.memory, "the optimiser's state")):
@@ -355,77 +355,56 @@ def _in_parts(change: Callable[..., None], arrays: Sequence[NDArray]) -> None:
         list(threads.map(lambda first: change(*(array[first : first + _PART] for array in arrays)), firsts))
 
 
-# The equations, element by element. Flat arrays: gradient, what there was, what there will be. Old and new may be the
-# same arrays: an element is read before it is written. Where a running mean fades it ends as zero, not as a denormal
-# number, which would stay for ever and slow down every step.
+# The equations, element by element, in place. Flat arrays: the gradient, the parameter, what is remembered. Where a
+# running mean fades it ends as zero, not as a denormal number, which would stay for ever and slow down every step.
+# Numbers are those of the arrays: with doubles among them all would be computed in double precision.
 
 _BY_ELEMENT = {"cache": True, "nogil": True, "error_model": "numpy"}
 
 
 @njit(**_BY_ELEMENT)
-def _sgd(rate: float, gradient: NDArray, old: NDArray, new: NDArray) -> None:
-    for i in range(gradient.size):
-        new[i] = old[i] - rate * gradient[i]
+def _sgd(rate: float, gradient: NDArray, value: NDArray) -> None:
+    step = value.dtype.type(rate)
+    for i in range(value.size):
+        value[i] -= step * gradient[i]
 
 
 @njit(**_BY_ELEMENT)
-def _heavy_ball(
-    rate: float,
-    momentum: float,
-    gradient: NDArray,
-    old: NDArray,
-    old_velocity: NDArray,
-    new: NDArray,
-    velocity: NDArray,
-) -> None:
+def _heavy_ball(rate: float, momentum: float, gradient: NDArray, value: NDArray, velocity: NDArray) -> None:
+    step, kept = value.dtype.type(rate), value.dtype.type(momentum)
     mode = flush_denormals()
-    for i in range(gradient.size):
-        velocity[i] = momentum * old_velocity[i] + gradient[i]
-        new[i] = old[i] - rate * velocity[i]
+    for i in range(value.size):
+        velocity[i] = kept * velocity[i] + gradient[i]
+        value[i] -= step * velocity[i]
     restore(mode)
 
 
 @njit(**_BY_ELEMENT)
-def _nesterov(
-    rate: float,
-    momentum: float,
-    gradient: NDArray,
-    old: NDArray,
-    old_velocity: NDArray,
-    new: NDArray,
-    velocity: NDArray,
-) -> None:
+def _nesterov(rate: float, momentum: float, gradient: NDArray, value: NDArray, velocity: NDArray) -> None:
+    step, kept = value.dtype.type(rate), value.dtype.type(momentum)
     mode = flush_denormals()
-    for i in range(gradient.size):
-        velocity[i] = momentum * old_velocity[i] + gradient[i]
-        new[i] = old[i] - rate * (gradient[i] + momentum * velocity[i])
+    for i in range(value.size):
+        velocity[i] = kept * velocity[i] + gradient[i]
+        value[i] -= step * (gradient[i] + kept * velocity[i])
     restore(mode)
 
 
 @njit(**_BY_ELEMENT)
-def _adagrad(
-    rate: float, epsilon: float, gradient: NDArray, old: NDArray, old_total: NDArray, new: NDArray, total: NDArray
-) -> None:
-    for i in range(gradient.size):
-        total[i] = old_total[i] + gradient[i] ** 2
-        new[i] = old[i] - rate * gradient[i] / (math.sqrt(total[i]) + epsilon)
+def _adagrad(rate: float, epsilon: float, gradient: NDArray, value: NDArray, total: NDArray) -> None:
+    step, least = value.dtype.type(rate), value.dtype.type(epsilon)
+    for i in range(value.size):
+        total[i] += gradient[i] * gradient[i]
+        value[i] -= step * gradient[i] / (math.sqrt(total[i]) + least)
 
 
 @njit(**_BY_ELEMENT)
-def _rmsprop(
-    rate: float,
-    decay: float,
-    epsilon: float,
-    gradient: NDArray,
-    old: NDArray,
-    old_square: NDArray,
-    new: NDArray,
-    square: NDArray,
-) -> None:
+def _rmsprop(rate: float, decay: float, epsilon: float, gradient: NDArray, value: NDArray, square: NDArray) -> None:
+    real = value.dtype.type
+    step, kept, added, least = real(rate), real(decay), real(1 - decay), real(epsilon)
     mode = flush_denormals()
-    for i in range(gradient.size):
-        square[i] = decay * old_square[i] + (1 - decay) * gradient[i] ** 2
-        new[i] = old[i] - rate * gradient[i] / (math.sqrt(square[i]) + epsilon)
+    for i in range(value.size):
+        square[i] = kept * square[i] + added * gradient[i] * gradient[i]
+        value[i] -= step * gradient[i] / (math.sqrt(square[i]) + least)
     restore(mode)
 
 
@@ -438,24 +417,20 @@ def _adam(
     lost: float,
     k: int,
     gradient: NDArray,
-    old: NDArray,
-    old_mean: NDArray,
-    old_square: NDArray,
-    new: NDArray,
+    value: NDArray,
     mean: NDArray,
     square: NDArray,
 ) -> None:
-    real = gradient.dtype.type  # of the arrays: with doubles among them all would be computed in double precision
-    rate_of_mean, root_of_share = real(rate / (1 - beta1**k)), real(math.sqrt(1 - beta2**k))
-    of_mean, of_gradient = real(beta1), real(1 - beta1)
-    of_square, of_new_square = real(beta2), real(1 - beta2)
-    kept, least = real(1 - lost), real(epsilon)
+    real = value.dtype.type
+    step, root_of_share = real(rate / (1 - beta1**k)), real(math.sqrt(1 - beta2**k))
+    kept1, added1, kept2, added2 = real(beta1), real(1 - beta1), real(beta2), real(1 - beta2)
+    left, least = real(1 - lost), real(epsilon)
     mode = flush_denormals()
-    for i in range(gradient.size):
-        mean[i] = of_mean * old_mean[i] + of_gradient * gradient[i]
-        square[i] = of_square * old_square[i] + of_new_square * gradient[i] * gradient[i]
+    for i in range(value.size):
+        mean[i] = kept1 * mean[i] + added1 * gradient[i]
+        square[i] = kept2 * square[i] + added2 * gradient[i] * gradient[i]
         deviation = math.sqrt(square[i]) / root_of_share
-        new[i] = old[i] * kept - rate_of_mean * mean[i] / (deviation + least)
+        value[i] = left * value[i] - step * mean[i] / (deviation + least)
     restore(mode)
 
 
