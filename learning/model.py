@@ -21,7 +21,8 @@ from numpy.typing import ArrayLike, NDArray
 from dvs.errors import InputError, ParameterError
 from learning.derivation import Derivation, derive, value_of
 from learning.graded import Graded
-from learning.kernels.engine import Engine, Pass, Run, Values, check_threads
+from learning.kernels.engine import Engine, check_threads
+from learning.kernels.passes import Pass, Run, Values
 from learning.kernels.plan import Plan, reached, wiring
 from learning.losses import Loss, Regulariser
 from learning.optimisers import Optimiser, joint_norm
@@ -364,14 +365,14 @@ class Model:
     @property
     def kernel_path(self) -> Path:
         """The file of that source."""
-        return self._engine(frozenset()).path
+        return self._engine(frozenset()).kernel.path
 
     # Within
 
     def _pass(self, samples: Any, recorded: tuple[tuple[str, str], ...] = ()) -> Pass:
         batch = self.encode(samples)
         dense = frozenset(name for name, given in batch.inputs.items() if isinstance(given, Graded))
-        return self._engine(dense, recorded).forward(batch.inputs, self._values)
+        return Pass(self._engine(dense, recorded), batch.inputs, self._values)
 
     def _engine(self, dense: frozenset[str], recorded: tuple[tuple[str, str], ...] = ()) -> Engine:
         """The kernel for inputs of which some are dense."""

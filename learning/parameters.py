@@ -118,7 +118,7 @@ def _found(network: Network, given: Parameter, dt: Quantity) -> Trained:
         known = sorted(
             key
             for key, value in owner.variables.items()
-            if isinstance(value, ArrayVariable) and value.owner is owner and key in owner.equations.names
+            if isinstance(value, ArrayVariable) and value.owner.name == owner.name and key in owner.equations.names
         )
         raise ParameterError(
             f"{owner.name}.{name} is not a variable with values of its own, those of {owner.name} are {known}; "

@@ -12,8 +12,8 @@ from brian2.utils.stringtools import get_identifiers
 from numpy.typing import NDArray
 
 from dvs.errors import ParameterError
-from learning.kernels.engine import Slopes
 from learning.kernels.formulas import numeric
+from learning.kernels.passes import Slopes
 from learning.kernels.plan import Synapses as Wiring
 from learning.parameters import Trained
 from learning.reading import Coupling, Population, Projection, Reading

@@ -31,6 +31,7 @@ class Drive:
 
     def __init__(self, network: Network, namespace: Mapping[str, object], *, keep: Collection[str] = ()) -> None:
         self._network = network
+        self._namespace = namespace
         self._objects = [obj for obj in network.sorted_objects if obj.active]
         self._made_of = set(network.objects)
         self._clocks = list({obj.clock for obj in self._objects})
@@ -81,6 +82,9 @@ class Drive:
             # Other networks may have moved a clock that all share.
             step[0] = self.next_step(clock)
             t[0] = step[0] * dt[0]
+        for obj in self._objects:
+            if isinstance(obj, SpikeGeneratorGroup) and obj._spikes_changed:
+                obj.before_run(self._namespace)  # where Brian2 makes steps of the times of `set_spikes`
         until_s = float(self._network.t_) + float(duration)
         if len(self._clocks) == 1:
             self._advance_one_clock(until_s)
@@ -133,7 +137,9 @@ def _steps(until_s: float, dt_s: float) -> int:
 
 
 def _calls(obj: BrianObject) -> Iterator[Callable[[], object]]:
-    if type(obj).run is BrianObject.run:
+    if isinstance(obj, SpikeGeneratorGroup):
+        yield obj.run  # `set_spikes` makes its code anew
+    elif type(obj).run is BrianObject.run:
         for code in obj._code_objects:
             if isinstance(code, CythonCodeObject) and not code.nonconstant_values:
                 # What `code()` ends in: a third of the time of a step is spent on the way there.

@@ -161,6 +161,29 @@ def test_a_function_may_set_what_a_sample_is():
     assert responses.counts("neuron")[0, 0] == 0
 
 
+@pytest.mark.parametrize("target", ["numpy", pytest.param("cython", marks=pytest.mark.slow)])
+def test_a_function_may_set_the_spikes_of_a_sample(target):
+    """Brian2 finds the steps of a SpikeGeneratorGroup's times before a run; here that is before each sample.
+
+    A relay spikes one step after what is sent to it.
+    """
+    b2.prefs.codegen.target = target
+    b2.defaultclock.dt = 1 * ms
+    source = b2.SpikeGeneratorGroup(4, [3], [1] * ms, name="source")
+    relay = b2.NeuronGroup(4, "v : 1", threshold="v > 0", reset="v = 0", name="relay")
+    wires = b2.Synapses(source, relay, on_pre="v_post = 1", name="wires")
+    wires.connect(j="i")
+    sent = [([0, 2], [0, 4] * ms), ([], [] * ms), ([1, 1, 2], [3, 5, 5] * ms)]
+    responses = run(
+        b2.Network(source, relay, wires), range(3), input=lambda k: source.set_spikes(*sent[k]), duration=7 * ms,
+        progress=False,
+    )  # fmt: skip
+    for k, (i, t) in enumerate(sent):
+        seen = responses.spikes["relay"].of_sample(k)
+        assert seen.neuron.tolist() == i
+        assert np.allclose(seen.t / ms, t / ms + 1)
+
+
 def test_plastic_weights_go_on_and_traces_do_not():
     """Each sample pairs pre before post once; the trace is 1 at that moment in every sample, not more."""
     b2.defaultclock.dt = 1 * ms

@@ -1,6 +1,7 @@
 """Formulas as lines of code: what does not change in time gets a name and is computed once, before the kernel runs."""
 
 import keyword
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -22,11 +23,12 @@ _SHORT = 40
 _TAKEN = {"sample", "step", "row", "neuron", "synapse", "spike", "count", "held", "slope", "through", "sent", "then"}
 _TAKEN |= {"first", "last", "begin", "end", "keep", "mode", "output", "output_gradient", "real", "math", "np"}
 _TAKEN |= {"a", "b", "d", "u", "z", "abs", "min", "max", "range"}
+_MADE = re.compile(r"(part\d+|_adjoint)$")
 
 
 def local(name: str) -> str:
     """The name of a state within a loop over neurons."""
-    return f"{name}_" if name in _TAKEN or keyword.iskeyword(name) else name
+    return f"{name}_" if name in _TAKEN or keyword.iskeyword(name) or _MADE.search(name) else name
 
 
 @dataclass(eq=False)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import sympy
 
 from learning.kernels.formulas import Coefficients, lines, local, scalar_code, synapse_lines
+from learning.kernels.names import check_names
 from learning.kernels.plan import Plan
 from learning.kernels.text import Text
 from learning.reading import Coupling, Population, Projection
@@ -57,6 +58,7 @@ def write(plan: Plan) -> Source:
     """The source of both functions."""
     writer = _Writer(plan)
     forward, backward = writer.forward(), writer.backward()
+    check_names(plan, writer.coefficients)
     for text in (forward, backward):
         used = set(re.findall(r"\w+", text.indented(0)))
         for coefficients in writer.coefficients.values():
