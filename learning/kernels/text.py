@@ -1,5 +1,6 @@
 """Python source, written line by line."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -29,6 +30,10 @@ class Text:
         if name not in self.arguments:
             self.arguments.append(name)
         return name
+
+    def words(self) -> set[str]:
+        """All names in the lines."""
+        return set(re.findall(r"\w+", "\n".join(self._lines)))
 
     def indented(self, depth: int) -> str:
         """All lines, moved to the right."""
