@@ -91,8 +91,9 @@ class Sites:
         return value[link.index[name]] if name in link.index else value
 
     def constants(self, p: Population, numbers: Numbers) -> dict[str, Any]:
-        """The constants of a population."""
-        return {name: _like(value, numbers.get((p.name, name), value)) for name, value in p.constants.items()}
+        """The constants of a population, in double precision: formulas take small differences of time constants."""
+        known = {name: np.asarray(numbers.get((p.name, name), value), float) for name, value in p.constants.items()}
+        return {name: _like(p.constants[name], value) for name, value in known.items()}
 
     def starts(self, p: Population, numbers: Numbers) -> dict[str, NDArray]:
         """The initial values of its states."""

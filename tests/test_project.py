@@ -11,6 +11,7 @@ import pytest
 from nbclient import NotebookClient
 
 import dvs
+import learning
 import snn
 
 ROOT = Path(__file__).parents[1]
@@ -60,7 +61,7 @@ def test_importing_snn_loads_no_brian2_until_it_is_used():
     assert done.stdout.strip() == "False"
 
 
-@pytest.mark.parametrize("package", [dvs, snn], ids=lambda package: package.__name__)
+@pytest.mark.parametrize("package", [dvs, learning, snn], ids=lambda package: package.__name__)
 def test_every_name_of_the_table_is_there_and_documented(package):
     for name in package.__all__:
         value = getattr(package, name)
@@ -69,7 +70,7 @@ def test_every_name_of_the_table_is_there_and_documented(package):
         _ = package.simulator_of_everything
 
 
-@pytest.mark.parametrize("package", [dvs, snn], ids=lambda package: package.__name__)
+@pytest.mark.parametrize("package", [dvs, learning, snn], ids=lambda package: package.__name__)
 def test_the_table_of_names_and_the_names_for_type_checkers_agree(package):
     tree = ast.parse((ROOT / package.__name__ / "__init__.py").read_text())
     guarded = next(node for node in tree.body if isinstance(node, ast.If))
@@ -108,6 +109,15 @@ def test_the_readme_s_network_runs(tmp_path):
     # Without compiling, and long enough for the layer to fire.
     code = "import brian2\nbrian2.prefs.codegen.target = 'numpy'\n" + code.replace("300 * ms", "50 * ms")
     run_python(code + "assert abs(network['layer2'].v[:]).max() > 0\n", tmp_path)
+
+
+def test_the_readme_s_network_learns(tmp_path):
+    code = readme_python("model.fit")
+    assert 'digits["images"]' in code
+    # Without compiling, and few samples.
+    code = code.replace('digits["images"]', 'digits["images"][:40]').replace('digits["labels"]', 'digits["labels"][:40]')
+    code = "import brian2\nbrian2.prefs.codegen.target = 'numpy'\n" + code.replace("epochs=10", "epochs=2")
+    run_python(code + "assert history.loss[1] < history.loss[0]\n", tmp_path)
 
 
 def readme_python(word: str) -> str:
