@@ -12,7 +12,7 @@ import sympy
 
 from dvs.errors import InputError, ParameterError
 from learning.reading import Population
-from learning.symbols import symbol
+from learning.symbols import simplified, symbol
 
 # (what, by what) to the derivative; those that are zero are left out.
 Jacobian = Mapping[tuple[str, str], sympy.Expr]
@@ -103,7 +103,7 @@ def _jacobian(owner: str, values: Mapping[str, sympy.Expr], by: Iterable[str]) -
         for name in by:
             derivative = sympy.diff(value, symbol(name))
             if derivative.count_ops() < _READABLE:
-                derivative = sympy.simplify(derivative)
+                derivative = simplified(derivative)
             if derivative.has(sympy.Derivative, sympy.Subs, sympy.DiracDelta):
                 raise InputError(f"{owner}: {value} has no derivative by {name}; write it without steps or roundings")
             if derivative != 0:

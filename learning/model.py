@@ -118,9 +118,11 @@ def trainable(
 
     surrogate: in place of the derivative of a spike, one for all or by group; `fast_sigmoid()` by default. scale: by
     group, the distance from its threshold that the surrogate takes for 1; by default the one at the start.
-    through_reset: whether an error also passes through what a spike resets. damping: factor of errors at each passage
-    of synapses that are part of a loop: below 1 they fade instead of exploding. smooth: spikes are replaced by the
-    primitive of the surrogate, which makes the model the one whose derivative the surrogate gradient is; for proofs.
+    through_reset: whether an error also passes through the reset of what carried a neuron to its threshold; through
+    what else a spike changes, such as an adaptation that it increments, one always passes. damping: factor of errors
+    at each passage of synapses that are part of a loop: below 1 they fade instead of exploding. smooth: spikes are
+    replaced by the primitive of the surrogate, which makes the model the one whose derivative the surrogate gradient
+    is; for proofs.
     precision: "float32" for speed, "float64" for proofs. threads: by default all. memory_mb: for what is kept of a run
     until the way back; longer runs go back in pieces that are run twice. namespace: where external names of equations
     are found, by default where this is called.
@@ -391,7 +393,14 @@ class Model:
         dense = _is_float(samples) and samples.shape[1:] == (self.steps, size) and self._takes_numbers(name)
         if dense and np.count_nonzero(samples) > _DENSE * samples.size:
             return Graded(numbers=samples.astype(self._real, copy=False))
-        return encode(samples, self._inputs[name], steps=self.steps, dt=self.dt)
+        spikes = encode(samples, self._inputs[name], steps=self.steps, dt=self.dt)
+        plain = [q.name for q in self._reading.projections if q.source == name and not q.graded]
+        if plain and spikes.values is not None and not isinstance(self._inputs[name], EventInput):
+            raise InputError(
+                f"samples of {name} are numbers, but {plain} add the same whatever they are; write on_pre="
+                "'v_post += w*x_pre' with a variable x of the group, or give whole numbers 0 and 1 for spikes"
+            )
+        return spikes
 
     def _takes_numbers(self, name: str) -> bool:
         """Whether all that an input does can be said as products of matrices."""

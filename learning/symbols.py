@@ -1,6 +1,7 @@
 """From Brian2's abstract code to sympy: statements are folded into one expression for each variable."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import sympy
 from brian2.core.variables import Subexpression, Variable
@@ -61,6 +62,12 @@ def folded(code: str, variables: Mapping[str, Variable]) -> dict[str, sympy.Expr
             case _:
                 raise InputError(f"{name} is changed by {operation!r}; write it with =, +=, -=, *= or /=")
     return {key.name: value for key, value in after.items()}
+
+
+@lru_cache(maxsize=4096)
+def simplified(value: sympy.Expr) -> sympy.Expr:
+    """The shortest form that sympy finds; it is remembered, since the same formulas come forward and backward."""
+    return sympy.simplify(value)
 
 
 def where_refractory(value: sympy.Expr, refractory: bool) -> sympy.Expr:

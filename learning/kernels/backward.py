@@ -72,10 +72,9 @@ class BackwardWriter(Writer):
         text.line(f"{name}_margin = {text.argument(f'all_{name}_margin')}[sample, row]")
         with text.block(f"for neuron in range({name}_spike.size)"):
             code = count
-            if plan.through_reset and p.reset:
-                steps = plan.reset_steps(name)
-                self._load_kept(text, p, used(p.states, steps.values()), "arrived")
-                before, codes = lines(steps, p.states, self.coefficients[name], "jump_")
+            if jumps := plan.jumps(name):
+                self._load_kept(text, p, used(p.states, jumps.values()), "arrived")
+                before, codes = lines(jumps, p.states, self.coefficients[name], "jump_")
                 for line in before:
                     text.line(line)
                 code += "".join(f" + {name}_{state}[neuron] * ({jump})" for state, jump in codes.items())

@@ -12,7 +12,7 @@ import sympy
 from numpy.typing import NDArray
 from sympy.printing.pycode import PythonCodePrinter
 
-from learning.symbols import symbol
+from learning.symbols import simplified, symbol
 
 Numbers = float | NDArray[np.float64]
 
@@ -45,7 +45,7 @@ class Coefficients:
     def name(self, value: sympy.Expr, hint: str) -> str:
         """The name of an expression of constants; one name for all ways in which it can be written."""
         if value.count_ops() < _SHORT:
-            value = sympy.simplify(value)
+            value = simplified(value)
         for name, known in self.named.items():
             if known == value:
                 return name
@@ -131,7 +131,7 @@ def _linear(value: sympy.Expr, slopes: Mapping[sympy.Symbol, sympy.Expr], coeffi
             terms.append(f"-{local(state.name)}")
         else:
             terms.append(f"{coefficients.code(slope, f'{hint}_by_{state.name}')} * {local(state.name)}")
-    if sympy.simplify(rest) != 0 or not terms:
+    if simplified(rest) != 0 or not terms:
         terms.append(coefficients.code(rest, f"{hint}_constant" if terms else hint))
     return " + ".join(terms).replace("+ -", "- ")
 

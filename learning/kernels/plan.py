@@ -8,7 +8,7 @@ import numpy as np
 import sympy
 from numpy.typing import NDArray
 
-from learning.derivation import Derivation
+from learning.derivation import Derivation, value_of
 from learning.reading import Coupling, Population, Projection, Reading
 from learning.surrogates import Surrogate
 from learning.symbols import symbol
@@ -89,10 +89,10 @@ class Plan:
 
     wiring: of each projection. output: a group and one of its states, or "" for its spikes. derivations, surrogates,
     scales: by group, the last in units of the margin. trained_projections: by name. trained_couplings: names of values
-    by coupling. trained_starts: groups. through_reset: whether an error also passes through what a spike resets.
-    damping: of errors that pass through recurrent synapses. smooth: the primitive of the surrogate in place of spikes.
-    single: float32. driven: projections whose input comes as sums over synapses. recorded: (group, state) kept at the
-    end of every step.
+    by coupling. trained_starts: groups. through_reset: whether an error also passes through the reset of what carried
+    a neuron to its threshold. damping: of errors that pass through recurrent synapses. smooth: the primitive of the
+    surrogate in place of spikes. single: float32. driven: projections whose input comes as sums over synapses.
+    recorded: (group, state) kept at the end of every step.
     """
 
     reading: Reading
@@ -171,8 +171,8 @@ class Plan:
             return {"before": (), "updated": (), "arrived": ()}
         derivation, population = self.derivations[name], self.populations[name]
         after_synapses = [*derivation.reset.values()]
-        if self.through_reset and population.margin is not None:
-            after_synapses += self.reset_steps(name).values()
+        if population.margin is not None:
+            after_synapses += self.jumps(name).values()
         needed = {
             "before": [*derivation.step.values(), *derivation.held.values(), *self._in_couplings(name)],
             "updated": derivation.margin.values(),
@@ -196,9 +196,17 @@ class Plan:
                     if end == name:
                         yield from (symbol(state) for known, state in states.items() if known in used)
 
-    def reset_steps(self, name: str) -> dict[str, sympy.Expr]:
-        """By how much a spike changes each state."""
-        return {state: value - symbol(state) for state, value in self.populations[name].reset.items()}
+    def jumps(self, name: str) -> dict[str, sympy.Expr]:
+        """By how much a spike changes each state through whose change an error passes."""
+        population, margin = self.populations[name], self.derivations[name].margin
+        return {
+            state: value - symbol(state)
+            for state, value in population.reset.items()
+            if self.through_reset
+            or state not in margin
+            # What rises towards the threshold is what a reset takes back; an adaptation falls, or is not in it.
+            or value_of(margin[state], population, population.start).mean() <= 0
+        }
 
 
 def reached(reading: Reading, start: Iterable[str]) -> frozenset[str]:
