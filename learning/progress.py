@@ -51,7 +51,7 @@ def _in_notebook(total: int, done: int) -> Iterator[Advance]:
     """By HTML alone: rich draws in a notebook only where ipywidgets are installed."""
     from IPython.display import HTML, display
 
-    handle = display(HTML(), display_id=True)
+    handle = display(HTML(""), display_id=True)
     drawn_s = 0.0
 
     def advance(before: str, behind: str) -> None:
@@ -65,4 +65,4 @@ def _in_notebook(total: int, done: int) -> Iterator[Advance]:
     try:
         yield advance
     finally:
-        handle.update(HTML())
+        handle.update(HTML(""))

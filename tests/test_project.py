@@ -23,6 +23,13 @@ SMALL = {
     "04_stdp_digits.py": ["--digits", "8", "--epochs", "1", "--neurons", "20", "--codegen", "numpy"],
     "05_recording_to_network.py": ["--seconds", "1"],
     "06_many_cheap_parts.py": ["--parts", "512", "--duration", "50"],
+    "08_digits_under_microsaccades.py": ["--digits", "5", "--epochs", "1", "--hidden", "20", "--codegen", "numpy"],
+    "10_paper_model_trained.py": ["--neurons", "100", "--samples", "40", "--epochs", "1", "--codegen", "numpy"],
+    "11_time_constants_learnt.py": [
+        "--neurons", "20", "--samples", "60", "--epochs", "1", "--alike", "20", "--codegen", "numpy"
+    ],
+    "12_memory.py": ["--trials", "40", "--delay", "100", "--epochs", "1", "--codegen", "numpy"],
+    "13_convolution.py": ["--bars", "40", "--epochs", "1", "--codegen", "numpy"],
 }
 MAY_IMPORT = {"dvs": {"dvs"}, "snn": {"dvs", "snn"}, "learning": {"dvs", "snn", "learning"}}
 
@@ -87,6 +94,16 @@ def test_the_examples_run(example, tmp_path):
     assert not done.stderr
 
 
+def test_the_example_of_nmnist_reads_real_samples(shared_data, tmp_path):
+    data = shared_data / "labelled" / "nmnist_train1000.npz"
+    command = [sys.executable, str(ROOT / "examples" / "09_nmnist.py"), "--data", str(data)]
+    command += ["--samples", "50", "--epochs", "1", "--hidden", "20", "--codegen", "numpy"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "of 10 new digits" in done.stdout
+    assert not done.stderr
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 def test_the_notebooks_run_and_nothing_in_them_warns(path):
     notebook = nbformat.read(path, as_version=4)
@@ -115,7 +132,8 @@ def test_the_readme_s_network_learns(tmp_path):
     code = readme_python("model.fit")
     assert 'digits["images"]' in code
     # Without compiling, and few samples.
-    code = code.replace('digits["images"]', 'digits["images"][:40]').replace('digits["labels"]', 'digits["labels"][:40]')
+    for what in ('digits["images"]', 'digits["labels"]'):
+        code = code.replace(what, f"{what}[:40]")
     code = "import brian2\nbrian2.prefs.codegen.target = 'numpy'\n" + code.replace("epochs=10", "epochs=2")
     run_python(code + "assert history.loss[1] < history.loss[0]\n", tmp_path)
 
