@@ -2,10 +2,11 @@
 
     python benchmarks/training.py --json training.json [--peers-python PATH ...] [--rounds 7] [--workloads NAME ...]
 
-One network, one set of events, one surrogate, two cores, denormals flushed. A training step goes from raw events to
-updated weights: conversion, forward, backward, Adam; but for `dense`, which is forward and backward as in the
-comparison by Open Neuromorphic. Every library works in a process of its own; they take turns, round by round, and a
-turn in which other processes took the cores is done again, up to a time. Figures are medians over turns.
+One network, one set of events, one surrogate or the nearest that a library has, two cores, denormals flushed. A
+training step goes from raw events to updated weights: conversion, forward, backward, Adam; but for `dense`, which is
+forward and backward as in the comparison by Open Neuromorphic. Every library works in a process of its own; they take
+turns, round by round, and a turn in which other processes took the cores is done again, up to a time. Figures are
+medians over turns.
 
 Memory is what training takes on top of code, loaded and compiled, and of the raw events. Libraries are looked for in
 this Python and in those of --peers-python; one that is nowhere is left out.

@@ -46,21 +46,26 @@ def connected(source: NeuronGroup, target: NeuronGroup, weights: NDArray, *, nam
     return synapses
 
 
-def build(problem: Problem) -> tuple[Model, Any]:
-    """The model, and what its samples are for."""
+def build(problem: Problem) -> Model:
+    """The model.
+
+    The peers let a neuron spike as soon as its input has come, Brian2 a step later, when the input has decayed once.
+    First weights that are larger by that give the same spikes.
+    """
     defaultclock.dt = problem.step_us * us
     tau = -problem.step_us / math.log(problem.decay) * us
     inputs, hidden_size = problem.weights[0].shape
     options = {"duration": problem.steps * problem.step_us * us, "surrogate": fast_sigmoid(slope=SLOPE)}
     hidden = lif(hidden_size, tau, spikes=True, name="hidden")
+    weights = problem.weights[0] / problem.decay
     if problem.numbers:
         source = NeuronGroup(inputs, "x : 1", threshold="False", name="input")
-        first = connected(source, hidden, problem.weights[0], name="first", adds="w*x_pre")
+        first = connected(source, hidden, weights, name="first", adds="w*x_pre")
         network = Network(source, hidden, first)
         return trainable(network, inputs=source, output=hidden, parameters=[first.w], **options)
     eye = EventInput(width=problem.width, height=problem.height, collisions="first")
     readout = lif(problem.weights[1].shape[1], tau, spikes=False, name="readout")
-    first = connected(eye.group, hidden, problem.weights[0], name="first")
+    first = connected(eye.group, hidden, weights, name="first")
     second = connected(hidden, readout, problem.weights[1], name="second")
     network = Network(eye.group, hidden, readout, first, second)
     return trainable(network, inputs=eye, output=readout.v, parameters=[first.w, second.w], **options)
