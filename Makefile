@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+# Pythons that have the libraries which benchmarks/training.py compares with (benchmarks/README.md says how to get them).
+PEERS ?=
 
 .PHONY: demo test lint bench clean
 
@@ -19,6 +21,7 @@ bench: $(VENV)/.bench-installed
 	$(BIN)/python benchmarks/emulator.py --json emulator.json
 	$(BIN)/python benchmarks/fidelity.py --json fidelity.json
 	$(BIN)/python benchmarks/network.py --json network.json
+	$(BIN)/python benchmarks/training.py --json training.json --peers-python $(PEERS)
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -5,6 +5,7 @@ import numpy as np
 from brian2 import Mohm, ms, mV, nA, nS
 
 import snn
+from learning import trainable
 from snn.neurons import alif, coba_lif, cuba_lif, integrate_and_fire, leaky_readout, lif
 from snn.synapses import connect, dense, sparse
 
@@ -251,3 +252,9 @@ def samples_of(network, count=2):
     first = {"input": 0, "left": 1, "right": 2}
     given = {name: [sparks(first[name] + 10 * k) for k in range(count)] for name in inputs_of(network)}
     return {name: [(fired[:, 1], fired[:, 0] * ms) for fired in samples] for name, samples in given.items()}
+
+
+def model_of(network, output="layer1.v", **options):
+    """A model of a network of spike generators, in double precision."""
+    known = {"inputs": list(inputs_of(network).values()), "parameters": weights_of(network), "duration": STEPS * ms}
+    return trainable(network, output=output, **{"precision": "float64", "threads": 1, **known, **options})

@@ -7,9 +7,12 @@ losses measure. What they cannot measure, the derivative of what does spike, is 
 import os
 import subprocess
 import sys
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import brian2 as b2
+import models_to_learn
 import numpy as np
 import pytest
 from brian2 import ms
@@ -19,7 +22,6 @@ from models_to_learn import (
     CELLS,
     INPUTS,
     MODELS,
-    inputs_of,
     samples_of,
     weights_of,
     wired,
@@ -60,19 +62,15 @@ from snn.synapses import connect, dense
 
 T = 20
 
+model_of = partial(models_to_learn.model_of, duration=T * ms)
+
 SURROGATES = [
     fast_sigmoid(2), superspike(5), arctan(), triangle(width=0.7), gaussian(), multi_gaussian(), boxcar(0.4), sigmoid(),
 ]  # fmt: skip
 
 
-def model_of(network, output="layer1.v", **options):
-    """A model of a network of spike generators, in double precision."""
-    known = {"inputs": list(inputs_of(network).values()), "parameters": weights_of(network), "duration": T * ms}
-    return trainable(network, output=output, **{"precision": "float64", "threads": 1, **known, **options})
-
-
 def smooth(network, output="layer1.v", **options):
-    """The same with smooth spikes, and nothing left out of the derivative."""
+    """A model with smooth spikes, and nothing left out of the derivative."""
     return model_of(network, output, **{"smooth": True, "through_reset": True, "surrogate": sigmoid(), **options})
 
 
@@ -87,13 +85,16 @@ def target_of(model, loss, samples, seed=5):
 def measured(model, along, total, h):
     """The derivative of a total along a direction of parameters, by differences of the fourth order."""
     at = {name: model.parameters[name].copy() for name in along}
-    found = 0
-    for steps, factor in ((1, 8), (-1, -8), (2, -1), (-2, 1), (0, 0)):
+
+    def moved(distance):
         for name, direction in along.items():
-            model.parameters[name][...] = at[name] + steps * h * direction
+            model.parameters[name][...] = at[name] + distance * direction
         model.changed()
-        found += factor * total() if factor else 0
-    return found / (12 * h)
+        return total()
+
+    found = (8 * (moved(h) - moved(-h)) - (moved(2 * h) - moved(-2 * h))) / (12 * h)
+    moved(0)
+    return found
 
 
 def check_gradient(model, samples, loss=None, regularisers=None, seed=0, together=False):
@@ -121,9 +122,9 @@ def check_gradient(model, samples, loss=None, regularisers=None, seed=0, togethe
     for part in [along] if together else [{name: direction} for name, direction in along.items()]:
         derived = sum(float((found.gradients[name] * direction).sum()) for name, direction in part.items())
         errors = []
-        for h in (1e-5, 1e-6, 1e-7):
+        for h in (1e-4, 1e-5, 1e-6, 1e-7):
             difference = measured(model, part, total, h)
-            errors.append(abs(derived - difference) / max(abs(derived), abs(difference), 1e-3 * found.value))
+            errors.append(abs(derived - difference) / max(abs(derived), abs(difference), 1e-4 * found.value))
             if errors[-1] < 1e-6:
                 break
         assert errors[-1] < 1e-6, f"{[*part]}: {derived}, differences {difference}, errors {errors}"
@@ -616,7 +617,8 @@ def jax_numbers():
 @pytest.fixture(scope="module")
 def by_jax(tmp_path_factory):
     """Gradients by network and name, from another process: JAX does not let the tests fork after it."""
-    pytest.importorskip("jax")
+    if find_spec("jax") is None:
+        pytest.skip("JAX is not installed: pip install microsaccade[test]")
     folder = tmp_path_factory.mktemp("jax")
     flat = {f"{name}.{key}": value for name, own in jax_numbers().items() for key, value in own.items()}
     np.savez(folder / "numbers.npz", **flat)

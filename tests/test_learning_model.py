@@ -16,10 +16,9 @@ from models_to_learn import (
     INPUTS,
     MODELS,
     STEPS,
-    inputs_of,
+    model_of,
     samples_of,
     source,
-    weights_of,
     wired,
     with_delays_of_their_own,
     with_subexpressions,
@@ -46,12 +45,6 @@ from learning.optimisers import Cosine
 from learning.surrogates import triangle
 from snn.neurons import adex, cuba_lif, leaky_readout, lif
 from snn.synapses import connect, dense
-
-
-def model_of(network, output="layer1.v", **options):
-    """A model of a network of spike generators, in double precision."""
-    known = {"inputs": list(inputs_of(network).values()), "parameters": weights_of(network), "duration": STEPS * ms}
-    return trainable(network, output=output, **{"precision": "float64", "threads": 1, **known, **options})
 
 
 def states_of(model):
@@ -82,11 +75,11 @@ def brian2_does(network, told, spiking, states):
     network.remove(*spikes.values(), *traces.values())
 
 
-def check_against_brian2(network, model, samples, told, least=10):
-    """At least so many spikes, the same as Brian2's; states agree to 1e-12 of the largest."""
+def check_against_brian2(network, model, samples, told):
+    """Spikes are Brian2's, some at least; states agree to 1e-12 of the largest."""
     states = states_of(model)
     ours = model.respond(samples, states)
-    assert sum(trains.neuron.size for trains in ours.spikes.values()) >= least
+    assert sum(trains.neuron.size for trains in ours.spikes.values()) > 10
     for k, (spikes, traces) in enumerate(brian2_does(network, told, ours.spikes, states)):
         for name, theirs in spikes.items():
             trains = ours.spikes[name].of_sample(k)

@@ -25,9 +25,7 @@ SMALL = {
     "06_many_cheap_parts.py": ["--parts", "512", "--duration", "50"],
     "08_digits_under_microsaccades.py": ["--digits", "5", "--epochs", "1", "--hidden", "20", "--codegen", "numpy"],
     "10_paper_model_trained.py": ["--neurons", "100", "--samples", "40", "--epochs", "1", "--codegen", "numpy"],
-    "11_time_constants_learnt.py": [
-        "--neurons", "20", "--samples", "60", "--epochs", "1", "--alike", "20", "--codegen", "numpy"
-    ],
+    "11_time_constants_learnt.py": ["--samples", "60", "--epochs", "1", "--alike", "20", "--codegen", "numpy"],
     "12_memory.py": ["--trials", "40", "--delay", "100", "--epochs", "1", "--codegen", "numpy"],
     "13_convolution.py": ["--bars", "40", "--epochs", "1", "--codegen", "numpy"],
 }
