@@ -8,7 +8,7 @@ gates of such a network by hand, in strengthening the right synapses; here they 
 of inputs are silent or fire for 50 ms; afterwards two membranes that hear the network are to tell whether exactly one
 of them did. Excitation stays excitation, and inhibition inhibition (Dale's law): those are limits of the weights.
 
-    python examples/10_paper_model_trained.py [--neurons 200] [--samples 800] [--epochs 10] [--codegen numpy]
+    python examples/10_paper_model_trained.py [--neurons 200] [--samples 800] [--epochs 12] [--codegen numpy]
         [--output gate.png]
 """
 
@@ -89,11 +89,11 @@ def picture(responses: snn.Responses, bits: NDArray[np.int64]) -> Figure:
         column[1].plot(t_ms, v[:, 0], color=OFF, label="none or both")
         column[1].set_xlabel("time (ms)")
         for box in column:
-            box.axvspan(20, 70, color=INK, alpha=0.07 * sum(pair), linewidth=0)
+            box.axvspan(20, 70, color=INK, alpha=0.07 * sum(pair), linewidth=0, label="when inputs fire")
             box.spines[["top", "right"]].set_visible(False)
     boxes[0, 0].set(ylabel="neuron", xlim=(0, LOOK / ms))
     boxes[1, 0].set_ylabel("readout")
-    figure.legend(*boxes[1, 0].get_legend_handles_labels(), loc="outside lower right", ncols=2, frameon=False)
+    figure.legend(*boxes[1, 3].get_legend_handles_labels(), loc="outside lower right", ncols=3, frameon=False)
     return figure
 
 
@@ -102,7 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--neurons", type=int, default=200)
     parser.add_argument("--samples", type=int, default=800, help="a quarter of them is kept for the test")
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--codegen", default="auto", help="numpy for a short run: Brian2 then compiles nothing")
     parser.add_argument("--output", type=Path, default=Path("gate.png"))
     options = parser.parse_args()

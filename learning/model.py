@@ -322,10 +322,17 @@ class Model:
         prices = {name: price.evaluate(found.counts[name]) for name, price in (regularisers or {}).items()}
         slopes = done.backward(by_output, {name: by_count for name, (_, by_count) in prices.items()})
         gradients = self._sites.gradients(slopes, self._numbers, self.parameters)
+        norm = joint_norm(gradients)
+        if not np.isfinite(norm):
+            wrong = [name for name, slope in gradients.items() if not np.isfinite(slope).all()]
+            raise InputError(
+                f"the gradient by {wrong} holds NaN or inf; damp loops (damping=0.3), lower the learning rate, or look "
+                "for a formula with no derivative where the states are"
+            )
         return Gradient(
             value=value + sum(price for price, _ in prices.values()),
             gradients=gradients,
-            norm=joint_norm(gradients),
+            norm=norm,
             predictions=predictions,
             counts=found.counts,
         )

@@ -249,6 +249,8 @@ class BackwardWriter(Writer):
             for name, code in zip(slopes, codes, strict=True):
                 if name in c.pre_states:
                     place = f"{c.source}_{c.pre_states[name]}[{pre}[synapse]]"
+                    if self.plan.damping != 1 and self.plan.recurrent(c):
+                        code = f"real({self.plan.damping!r}) * {code}"
                 elif name in c.post_states:
                     place = f"{c.target}_{c.post_states[name]}[{post}[synapse]]"
                 else:

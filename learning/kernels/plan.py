@@ -153,9 +153,9 @@ class Plan:
         """Steps."""
         return max((int(q.delay_steps.max()) for q in self.reading.projections if q.pre.size), default=0)
 
-    def recurrent(self, projection: Projection) -> bool:
+    def recurrent(self, link: Projection | Coupling) -> bool:
         """Whether the target acts back on the source."""
-        return projection.source in reached(self.reading, {projection.target})
+        return link.source in reached(self.reading, {link.target})
 
     def scaled_margin(self, name: str) -> sympy.Expr:
         """How far a neuron is past its threshold, 0 at the threshold, without a unit."""
