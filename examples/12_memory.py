@@ -110,7 +110,7 @@ def main() -> None:
     duration, loss = CUE + delay + RECALL, learning.losses.last()
     for damping in (1.0, 0.3):
         network = recurrent_network(np.random.default_rng(options.seed))
-        # What lasts is what a spike adds to `a` in its reset: the error has to go back through that, too.
+        # An error passes what a spike adds to `a`, which is what lasts; here it passes the reset of `v`, too.
         model = learning.trainable(
             network, inputs=network["wires"], output="readout.v", parameters=["entry.w", "recurrent.w", "exit.w"],
             duration=duration, surrogate=learning.surrogates.triangle(height=1), through_reset=True, damping=damping,
