@@ -9,7 +9,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from brian2 import Network, NeuronGroup, Quantity, second
@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from dvs.errors import InputError, ParameterError
 from learning.derivation import Derivation, derive, value_of
 from learning.graded import Graded
+from learning.history import History
 from learning.kernels.engine import Engine, check_threads
 from learning.kernels.passes import Pass, Run, Values
 from learning.kernels.plan import Plan, reached, wiring
@@ -31,12 +32,10 @@ from learning.reading import Population, Reading, read_network
 from learning.samples import Spikes, encode
 from learning.sites import Sites
 from learning.surrogates import Surrogate, fast_sigmoid
+from learning.training import fit
 from snn.inputs import EventInput
 from snn.recording import trains
 from snn.spikes import Responses, SpikeTrains
-
-if TYPE_CHECKING:
-    from learning.history import History
 
 Input = EventInput | Group
 
@@ -337,10 +336,8 @@ class Model:
             counts=found.counts,
         )
 
-    def fit(self, samples: Any, targets: ArrayLike, *, loss: Loss, optimiser: Optimiser, **options: Any) -> "History":
+    def fit(self, samples: Any, targets: ArrayLike, *, loss: Loss, optimiser: Optimiser, **options: Any) -> History:
         """Train, and give the network what was learnt: `learning.fit`, which says what the options are."""
-        from learning.training import fit  # training stands on models
-
         return fit(self, samples, targets, loss=loss, optimiser=optimiser, **options)
 
     # What it is

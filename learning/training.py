@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,12 +24,35 @@ from learning.losses import Loss, Regulariser
 from learning.optimisers import Optimiser, State, clip_by_norm
 from learning.progress import training_bar
 
-if TYPE_CHECKING:
-    from learning.model import Batch, Model
+
+class Learner(Protocol):
+    """What can be trained: a `Model`."""
+
+    parameters: dict[str, NDArray]
+    steps: int
+    units: int
+
+    def encode(self, samples: Any) -> Any:
+        """Samples in a form of which `encoded[numbers]` are some."""
+
+    def gradient(self, samples: Any, target: ArrayLike, loss: Loss, regularisers: Mapping[str, Regulariser]) -> Any:
+        """A record of value, gradients, norm, predictions and counts."""
+
+    def evaluate(self, samples: Any, targets: ArrayLike, loss: Loss, batch: int) -> tuple[float, float]:
+        """Mean loss and accuracy."""
+
+    def changed(self) -> None:
+        """Use the parameters as they are now."""
+
+    def write(self) -> None:
+        """Hand the parameters over."""
+
+    def settings(self) -> dict[str, str]:
+        """What a gradient depends on besides the parameters."""
 
 
 def fit(
-    model: "Model",
+    model: Learner,
     samples: Iterable[Any],
     targets: ArrayLike,
     *,
@@ -124,7 +147,7 @@ class _Method:
 class _Data:
     """Samples, encoded or as they are, and what is wanted for each."""
 
-    samples: "Batch | list[Any]"
+    samples: Any
     targets: NDArray
 
     def __len__(self) -> int:
@@ -135,7 +158,7 @@ class _Data:
         return _Data(samples=samples, targets=self.targets[chosen])
 
 
-def _data(model: "Model", samples: Iterable[Any], targets: ArrayLike, loss: Loss, encoded: bool) -> _Data:
+def _data(model: Learner, samples: Iterable[Any], targets: ArrayLike, loss: Loss, encoded: bool) -> _Data:
     if not encoded and isinstance(samples, Mapping):
         raise ParameterError("augment takes the samples of one input, these are for several; give none")
     samples = model.encode(samples) if encoded else list(samples)
@@ -151,7 +174,7 @@ def _data(model: "Model", samples: Iterable[Any], targets: ArrayLike, loss: Loss
 
 
 def _split(
-    model: "Model", method: _Method, data: _Data, validation: tuple[Iterable[Any], ArrayLike] | float | None
+    model: Learner, method: _Method, data: _Data, validation: tuple[Iterable[Any], ArrayLike] | float | None
 ) -> tuple[_Data, _Data | None]:
     """What to train on, and what to validate with, which is encoded."""
     match validation:
@@ -209,7 +232,7 @@ class _Tally:
 
 
 def _epoch(
-    model: "Model", method: _Method, data: _Data, held: _Data | None, at: Snapshot, tell: Callable[[str], None]
+    model: Learner, method: _Method, data: _Data, held: _Data | None, at: Snapshot, tell: Callable[[str], None]
 ) -> Snapshot:
     """Each sample once, in an order of its own, and where the training stands then."""
     began_s = time.perf_counter()
@@ -234,7 +257,7 @@ def _epoch(
     return Snapshot(parameters=parameters, best=best, state=state, history=history)
 
 
-def _step(model: "Model", method: _Method, part: _Data, state: State, tally: _Tally) -> State:
+def _step(model: Learner, method: _Method, part: _Data, state: State, tally: _Tally) -> State:
     gradient = model.gradient(part.samples, part.targets, method.loss, method.regularisers)
     if not math.isfinite(gradient.value):
         raise InputError(f"the loss is {gradient.value}; lower the learning rate or clip gradients")
@@ -248,7 +271,7 @@ def _step(model: "Model", method: _Method, part: _Data, state: State, tally: _Ta
     return state
 
 
-def _augmented(model: "Model", method: _Method, samples: list[Any], numbers: NDArray[np.int64], epoch: int) -> "Batch":
+def _augmented(model: Learner, method: _Method, samples: list[Any], numbers: NDArray[np.int64], epoch: int) -> Any:
     # Sample k has stream 1 + k of the epoch: NumPy's generators of [seed, epoch] and [seed, epoch, 0] are the same.
     return model.encode(
         [
@@ -284,7 +307,7 @@ def _copies(parameters: Mapping[str, NDArray]) -> dict[str, NDArray]:
     return {name: value.copy() for name, value in parameters.items()}
 
 
-def _put(model: "Model", parameters: Mapping[str, NDArray]) -> None:
+def _put(model: Learner, parameters: Mapping[str, NDArray]) -> None:
     for name, value in parameters.items():
         model.parameters[name][...] = value
     model.changed()
