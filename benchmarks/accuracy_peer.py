@@ -99,7 +99,7 @@ def one_core() -> None:
 
 
 def main() -> None:
-    """Find the learning rate, train with all seeds."""
+    """Find the best setting, train with all seeds."""
     with np.load(sys.argv[1]) as file:
         problem = dict(file)
     learnt, validation, test = problem["learnt"], problem["validation"], problem["test"]
