@@ -242,7 +242,8 @@ def table(figures: dict[str, Any]) -> str:
     rows.append(("ours, best", best["mean"], best["sd"], best["architecture"]))
     lines = [f"{name:12}{100 * mean:6.1f} +- {100 * sd:.1f} %  {network}" for name, mean, sd, network in rows]
     lines.append(
-        f"the best one in {best['minutes']:.1f} minutes ({best['cpu_minutes']:.1f} of one core), {figures['seeds']} seeds"
+        f"{figures['seeds']} seeds; the best network took {best['minutes']:.1f} minutes, "
+        f"{best['cpu_minutes']:.1f} of one core"
     )
     lines.append(
         f"in Brian2 {written['different']} of {written['samples']} answers differ from those of the float32 kernels, "
