@@ -12,13 +12,10 @@ import sympy
 
 from dvs.errors import InputError, ParameterError
 from learning.reading import Population
-from learning.symbols import simplified, symbol
+from learning.symbols import numeric, readable, symbol
 
 # (what, by what) to the derivative; those that are zero are left out.
 Jacobian = Mapping[tuple[str, str], sympy.Expr]
-
-# Operations of a formula that somebody may want to read; simplifying longer ones takes seconds and helps nobody.
-_READABLE = 40
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -101,9 +98,7 @@ def _jacobian(owner: str, values: Mapping[str, sympy.Expr], by: Iterable[str]) -
     found = {}
     for what, value in values.items():
         for name in by:
-            derivative = sympy.diff(value, symbol(name))
-            if derivative.count_ops() < _READABLE:
-                derivative = simplified(derivative)
+            derivative = readable(sympy.diff(value, symbol(name)))
             if derivative.has(sympy.Derivative, sympy.Subs, sympy.DiracDelta):
                 raise InputError(f"{owner}: {value} has no derivative by {name}; write it without steps or roundings")
             if derivative != 0:
@@ -124,9 +119,9 @@ def _check_finite(population: Population) -> None:
 def value_of(value: sympy.Expr, population: Population, states: Mapping[str, np.ndarray]) -> np.ndarray:
     """The value of an expression for each neuron, (n,), at some states, each (n,)."""
     names = {**population.constants, **states}
-    function = sympy.lambdify([symbol(name) for name in names], value, "numpy")
+    used = sorted(free.name for free in value.free_symbols)
     with np.errstate(all="ignore"):
-        return np.broadcast_to(np.asarray(function(*names.values()), float), population.n)
+        return np.broadcast_to(np.asarray(numeric(value)(*(names[name] for name in used)), float), population.n)
 
 
 def _tex(name: str) -> str:

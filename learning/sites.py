@@ -12,12 +12,11 @@ from brian2.utils.stringtools import get_identifiers
 from numpy.typing import NDArray
 
 from dvs.errors import ParameterError
-from learning.kernels.formulas import numeric
 from learning.kernels.passes import Slopes
 from learning.kernels.plan import Synapses as Wiring
 from learning.parameters import Trained
 from learning.reading import Coupling, Population, Projection, Reading
-from learning.symbols import symbol
+from learning.symbols import numeric, symbol
 
 # Values of a group's variable in SI units, by group and name.
 Numbers = Mapping[tuple[str, str], NDArray]

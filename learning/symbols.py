@@ -1,7 +1,8 @@
 """From Brian2's abstract code to sympy: statements are folded into one expression for each variable."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
+from typing import Any
 
 import sympy
 from brian2.core.variables import Subexpression, Variable
@@ -10,6 +11,9 @@ from brian2.parsing.sympytools import str_to_sympy
 
 from dvs.errors import InputError
 from snn.statements import statements
+
+# Operations from which a formula is left as it is.
+_LONG = 40
 
 NOT_REFRACTORY = sympy.Symbol("not_refractory", real=True)
 
@@ -68,6 +72,18 @@ def folded(code: str, variables: Mapping[str, Variable]) -> dict[str, sympy.Expr
 def simplified(value: sympy.Expr) -> sympy.Expr:
     """The shortest form that sympy finds; it is remembered, since the same formulas come forward and backward."""
     return sympy.simplify(value)
+
+
+def readable(value: sympy.Expr) -> sympy.Expr:
+    """The same where the formula is short; longer ones would take seconds and help nobody."""
+    return simplified(value) if value.count_ops() < _LONG else value
+
+
+@lru_cache(maxsize=1024)
+def numeric(value: sympy.Expr) -> Callable[..., Any]:
+    """A NumPy function of the names in an expression, in alphabetical order."""
+    names = sorted(free.name for free in value.free_symbols)
+    return sympy.lambdify([symbol(name) for name in names], value, ["scipy", "numpy"])
 
 
 def where_refractory(value: sympy.Expr, refractory: bool) -> sympy.Expr:

@@ -131,7 +131,7 @@ class BackwardWriter(Writer):
 
     def _heard(self, text: Text, p: Population) -> None:
         name = p.name
-        for state in self.plan.heard(name):
+        for state in self.plan.heard[name]:
             kept = text.argument(f"{name}_{state}_heard")
             if state in self._buffered(p):
                 with text.block(f"for neuron in range({name}_{state}.size)"):

@@ -63,7 +63,7 @@ class Engine:
         """Steps of which all that is needed can be kept."""
         plan = self.plan
         numbers = sum(
-            p.n * (sum(map(len, plan.kept(p.name).values())) + (p.margin is not None) + len(plan.heard(p.name)))
+            p.n * (sum(map(len, plan.kept[p.name].values())) + (p.margin is not None) + len(plan.heard[p.name]))
             for p in plan.reading.populations
         )
         bytes_a_step = max(1, samples * numbers * np.dtype(self.real).itemsize)

@@ -2,22 +2,17 @@
 
 import keyword
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import sympy
 from numpy.typing import NDArray
 from sympy.printing.pycode import PythonCodePrinter
 
-from learning.symbols import simplified, symbol
+from learning.symbols import numeric, readable, simplified, symbol
 
 Numbers = float | NDArray[np.float64]
-
-# Operations of a formula that is simplified; for longer ones that takes seconds.
-_SHORT = 40
 
 # Names that the text of a kernel has for other things.
 _TAKEN = {"sample", "step", "row", "neuron", "synapse", "spike", "count", "held", "slope", "through", "sent", "then"}
@@ -44,8 +39,7 @@ class Coefficients:
 
     def name(self, value: sympy.Expr, hint: str) -> str:
         """The name of an expression of constants; one name for all ways in which it can be written."""
-        if value.count_ops() < _SHORT:
-            value = simplified(value)
+        value = readable(value)
         for name, known in self.named.items():
             if known == value:
                 return name
@@ -70,13 +64,6 @@ class Coefficients:
             with np.errstate(all="ignore"):
                 found[name] = numeric(value)(*(constants[other] for other in used))
         return found
-
-
-@lru_cache(maxsize=1024)
-def numeric(value: sympy.Expr) -> Callable[..., Any]:
-    """A NumPy function of the names in an expression, in alphabetical order."""
-    names = sorted(free.name for free in value.free_symbols)
-    return sympy.lambdify([symbol(name) for name in names], value, ["scipy", "numpy"])
 
 
 def lines(

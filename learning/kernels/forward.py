@@ -68,7 +68,7 @@ class ForwardWriter(Writer):
             text.line(f"{total}[{post}[synapse]] += {code}")
 
     def _update(self, text: Text, p: Population) -> None:
-        name, kept = p.name, self.plan.kept(p.name)
+        name, kept = p.name, self.plan.kept[p.name]
         differs = {s for s in p.states if p.refractory_steps is not None and p.held[s] != p.step[s]}
         changing = [s for s in p.states if p.step[s] != symbol(s) or s in differs]
         for state in kept["before"]:
@@ -94,7 +94,7 @@ class ForwardWriter(Writer):
 
     def _threshold(self, text: Text, p: Population) -> None:
         name = p.name
-        for state in self.plan.kept(name)["updated"]:
+        for state in self.plan.kept[name]["updated"]:
             text.line(f"{text.argument(f'{name}_{state}_updated')}[sample, row] = {name}_{state}")
         text.line(f"# {name}: threshold")
         text.line(f"{name}_margin = {text.argument(f'all_{name}_margin')}[sample, row]")
@@ -173,7 +173,7 @@ class ForwardWriter(Writer):
                 with text.block(f"if step >= {name}_free[neuron]"):
                     text.line(f"{name}_{state}[neuron] += {name}_{state}_input[neuron]")
                 text.line(f"{name}_{state}_input[neuron] = 0")
-        for state in self.plan.kept(name)["arrived"]:
+        for state in self.plan.kept[name]["arrived"]:
             text.line(f"{text.argument(f'{name}_{state}_arrived')}[sample, row] = {name}_{state}")
 
     def _reset(self, text: Text, p: Population) -> None:

@@ -197,13 +197,13 @@ class Pass:
         np.matmul(sent, self._weights[q.name, state], out=drive.reshape(-1, shape[2]))
 
     def _set_population(self, p: Population, start: Mapping[str, NDArray]) -> None:
-        kept, real = self.plan.kept(p.name), self.engine.real
+        kept, real = self.plan.kept[p.name], self.engine.real
         for state in p.states:
             self._array(f"all_{p.name}_{state}", (self.samples, p.n), real)[:] = start[state]
         for moment, states in kept.items():
             for state in states:
                 self._array(f"{p.name}_{state}_{moment}", (self.samples, self._rows, p.n), real)
-        for state in self.plan.heard(p.name):
+        for state in self.plan.heard[p.name]:
             rows = self._rows + self.plan.longest_delay
             self._array(f"{p.name}_{state}_heard", (self.samples, rows, p.n), real)
         if p.refractory_steps is not None:
@@ -229,7 +229,7 @@ class Pass:
         """Adjoints of the steps after a piece, which delayed spikes of the piece reach."""
         delay = self.plan.longest_delay
         for p in self.plan.reading.populations:
-            for state in self.plan.heard(p.name):
+            for state in self.plan.heard[p.name]:
                 heard = self._arrays[f"{p.name}_{state}_heard"]
                 if end == self.steps:
                     length = end - self._pieces[-1]

@@ -136,8 +136,12 @@ class Plan:
         """Whether an error passes back to the source."""
         return link.target in self.relevant and link.source in self.relevant
 
-    def heard(self, name: str) -> tuple[str, ...]:
-        """States of a population whose adjoint after the synapses is kept, because synapses act on them."""
+    @cached_property
+    def heard(self) -> Mapping[str, tuple[str, ...]]:
+        """By population: states whose adjoint after the synapses is kept, because synapses act on them."""
+        return {name: self._heard(name) for name in self.populations}
+
+    def _heard(self, name: str) -> tuple[str, ...]:
         if name not in self.relevant:
             return ()
         acting = [
@@ -165,8 +169,12 @@ class Plan:
         """Derivatives of the scaled margin by states and trained constants."""
         return {by: value / _number(self.scales[name]) for by, value in self.derivations[name].margin.items()}
 
-    def kept(self, name: str) -> dict[str, tuple[str, ...]]:
-        """States that derivatives need: "before" the update, after it ("updated"), and when synapses have acted."""
+    @cached_property
+    def kept(self) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
+        """By population: states that derivatives need "before" the update, after it ("updated"), and after synapses."""
+        return {name: self._kept(name) for name in self.populations}
+
+    def _kept(self, name: str) -> dict[str, tuple[str, ...]]:
         if name not in self.relevant:
             return {"before": (), "updated": (), "arrived": ()}
         derivation, population = self.derivations[name], self.populations[name]
