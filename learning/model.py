@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from brian2 import Network, NeuronGroup, Quantity, second
+from brian2 import Network, NeuronGroup, Quantity, get_device, second
 from brian2.core.namespace import get_local_namespace
 from brian2.core.variables import VariableView
+from brian2.devices.device import RuntimeDevice
 from brian2.groups.group import Group
 from numpy.typing import ArrayLike, NDArray
 
 from dvs.errors import InputError, ParameterError
-from learning.derivation import Derivation, derive, value_of
+from learning.derivation import Derivation, derive
 from learning.graded import Graded
 from learning.history import History
 from learning.kernels.engine import Engine, check_threads
@@ -32,6 +33,7 @@ from learning.reading import Population, Reading, read_network
 from learning.samples import Spikes, encode
 from learning.sites import Sites
 from learning.surrogates import Surrogate, fast_sigmoid
+from learning.threshold import distance
 from learning.training import fit
 from snn.inputs import EventInput
 from snn.recording import trains
@@ -132,6 +134,8 @@ def trainable(
     if namespace is None:
         namespace = get_local_namespace(level=1)
     check_threads(threads)
+    if not isinstance(get_device(), RuntimeDevice):
+        raise InputError("a network is trained without a standalone device; train first, then `write` and build that")
     if precision not in ("float32", "float64"):
         raise ParameterError(f"precision is {precision!r}, expected 'float32' or 'float64'")
     if not (np.isfinite(damping) and damping >= 0):
@@ -197,7 +201,7 @@ class Model:
             output=output,
             derivations={name: derive(p, self._sites.trained_constants(p)) for name, p in populations.items()},
             surrogates=_by_group(surrogate, populations),
-            scales={name: _scale(p, scale.get(name)) for name, p in populations.items() if p.margin is not None},
+            scales={name: distance(p, scale.get(name)) for name, p in populations.items() if p.margin is not None},
             trained_projections=frozenset(q.name for q in reading.projections if self._sites.trained_in(q)),
             trained_couplings={c.name: names for c in reading.couplings if (names := self._sites.trained_in(c))},
             trained_starts=frozenset(name for name, p in populations.items() if self._sites.trained_starts(p)),
@@ -466,20 +470,6 @@ def _by_group(
     if unknown := set(given) - set(populations):
         raise ParameterError(f"surrogates are for {sorted(unknown)}, expected groups of {sorted(populations)}")
     return {name: given.get(name, fast_sigmoid()) for name in populations}
-
-
-def _scale(p: Population, given: Quantity | float | None) -> float:
-    """The distance from the threshold that counts as one."""
-    if given is not None:
-        scale = float(given)
-    else:
-        scale = float(np.abs(value_of(p.margin, p, p.start)).mean())
-    if not (scale > 0 and np.isfinite(scale)):
-        raise ParameterError(
-            f"{p.name} is {scale} from its threshold at the start, so a distance that counts as 1 is not known; "
-            f"give scale={{'{p.name}': ...}}"
-        )
-    return scale
 
 
 def _is_float(value: Any) -> bool:

@@ -84,8 +84,9 @@ class Projection:
     pre, post: (S,) neurons of each synapse. delay_steps: (S,). adds: by state of the target, an expression in names of
     the synapse. values: of those names, one for all, (S,), or with index[name], (S,), an array that synapses share.
     borrowed: those of the names that are constants of a group, to (group, constant); they are called `tau_pre` where
-    they belong to the source and `tau_post` where to the target. graded: each spike of the source, an input, carries
-    a value, by which what is added is multiplied; `adds` is what a spike of value 1 adds.
+    they belong to the source and `tau_post` where to the target. carries: the variable of the source, an input, whose
+    value each spike carries and by which what is added is multiplied; `adds` is what a spike of value 1 adds. "" if
+    none.
     """
 
     name: str
@@ -98,7 +99,12 @@ class Projection:
     values: Mapping[str, Numbers]
     index: Mapping[str, NDArray[np.int64]]
     borrowed: Mapping[str, tuple[str, str]]
-    graded: bool
+    carries: str
+
+    @property
+    def graded(self) -> bool:
+        """Whether spikes carry values."""
+        return bool(self.carries)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -148,13 +154,15 @@ def read_network(
 
     inputs: groups whose spikes come from outside, whatever they are; those that spike without a membrane, an
     `EventInput`'s, SpikeGeneratorGroup and PoissonGroup, always are. A variable of an input that is not marked
-    (constant) is the value that its spikes carry. Monitors are left out. namespace: where external names are found
-    that groups do not hold, as in `Network.run`.
+    (constant) is the value that its spikes carry. Monitors and rules that learn online are left out. namespace: where
+    external names are found that groups do not hold, as in `Network.run`. With a standalone device, what is known only
+    when it runs (pairs, weights) is empty.
+
     Raises `InputError` for what cannot be said as such a step, by the name of the object, with its line and what to
     write instead.
     """
     namespace = dict(namespace or {})
-    objects = [obj for obj in network.sorted_objects if obj.active]
+    objects = _without_online([obj for obj in network.sorted_objects if obj.active])
     outside = _inputs(objects, inputs)
     groups = [obj for obj in objects if isinstance(obj, NeuronGroup) and obj not in outside]
     pathways = [obj for obj in objects if isinstance(obj, SynapticPathway)]
@@ -180,6 +188,13 @@ def read_network(
         couplings=tuple(_couplings(sums, changing, carried.keys(), namespace)),
         inputs={group.name: int(group.N) for group in outside},
     )
+
+
+def _without_online(objects: Sequence[BrianObject]) -> list[BrianObject]:
+    """All but the companions by which a network learns while it runs, which change no state of a neuron."""
+    online = {obj.name for obj in objects if getattr(obj, "learns_online", False)}
+    online |= {part.name for obj in objects if obj.name in online for part in obj.contained_objects}
+    return [obj for obj in objects if obj.name not in online]
 
 
 def _inputs(objects: Sequence[BrianObject], given: Collection[Group]) -> list[Group]:
@@ -349,8 +364,17 @@ def _population(
         refractory_steps=_refractory_steps(group, states, namespace, dt_s),
         guarded=guarded,
         constants=_constants(one, used, changing),
-        start={name: np.array(group.variables[name].get_value(), float) for name in states},
+        start={name: _start(group, name) for name in states},
     )
+
+
+def _start(group: NeuronGroup, name: str) -> NDArray[np.float64]:
+    try:
+        return np.array(group.variables[name].get_value(), float)
+    except NotImplementedError:
+        raise InputError(
+            f"{group.name}: initial values of {name} are not known before a standalone run; set them as numbers"
+        ) from None
 
 
 def _margin(one: _Alone) -> tuple[sympy.Expr, bool]:
@@ -478,7 +502,7 @@ def _projections(
         pathway, source = action.pathway, _whole(action.pathway.source).name
         said = f"{pathway.name}: {_one_line(pathway.code)}"
         terms = _terms(pathway, pathway.synapses, action.adds, action.variables, changing)
-        delay_steps = np.floor(pathway.variables["delay"].get_value() / dt_s + 0.5).astype(np.int64)
+        delay_steps = np.floor(_stored(pathway.variables["delay"]) / dt_s + 0.5).astype(np.int64)
         adds = terms.expressions
         if terms.post_states or (terms.pre_states and source not in inputs):
             raise InputError(
@@ -504,18 +528,19 @@ def _projections(
                     f"{said} multiplies by {name}, and another pathway by {values[source]}; the spikes of an input "
                     "carry one value: make an input for each"
                 )
+        pre = _stored(pathway.synapse_sources).astype(np.int32)
         yield Projection(
             name=pathway.name,
             source=source,
             target=_whole(pathway.target).name,
-            pre=np.array(pathway.synapse_sources.get_value(), np.int32),
-            post=np.array(pathway.synapse_targets.get_value(), np.int32),
-            delay_steps=np.broadcast_to(delay_steps, len(pathway.synapses)),
+            pre=pre,
+            post=_stored(pathway.synapse_targets).astype(np.int32),
+            delay_steps=np.broadcast_to(delay_steps, pre.size),
             adds=adds,
             values=terms.values,
             index=terms.index,
             borrowed=terms.borrowed,
-            graded=bool(terms.pre_states),
+            carries=next(iter(terms.pre_states.values()), ""),
         )
 
 
@@ -552,8 +577,8 @@ def _couplings(
             source=source,
             target=target,
             variable=updater.target_var.name,
-            pre=np.array(synapses.variables[f"_synaptic_{pre}"].get_value(), np.int32),
-            post=np.array(synapses.variables[f"_synaptic_{post}"].get_value(), np.int32),
+            pre=_stored(synapses.variables[f"_synaptic_{pre}"]).astype(np.int32),
+            post=_stored(synapses.variables[f"_synaptic_{post}"]).astype(np.int32),
             value=terms.expressions[updater.target_var.name],
             pre_states=terms.pre_states,
             post_states=terms.post_states,
@@ -607,7 +632,7 @@ def _terms(
                 borrowed[known] = (variable.owner.name, variable.name)
         values[known] = _value(variable)
         if isinstance(variable, ArrayVariable) and place not in ("_idx", "0"):
-            index[known] = np.array(synapses.variables[place].get_value(), np.int64)
+            index[known] = _stored(synapses.variables[place]).astype(np.int64)
     return _Terms(
         expressions={target: value.xreplace(renamed) for target, value in expressions.items()},
         pre_states=states["pre"],
@@ -650,8 +675,16 @@ def _variables(group: Group, namespace: dict[str, Any], code: str, *expressions:
 
 def _value(variable: Variable) -> Numbers:
     """The number in SI units, or one for each neuron or synapse."""
-    value = np.array(variable.get_value(), float)
-    return value.item() if value.ndim == 0 or variable.scalar else value
+    value = _stored(variable).astype(float)
+    return value.item() if value.size == 1 and (value.ndim == 0 or variable.scalar) else value
+
+
+def _stored(variable: Variable) -> NDArray:
+    """Its values now; none where a standalone device will know them only when it runs."""
+    try:
+        return np.asarray(variable.get_value())
+    except NotImplementedError:
+        return np.zeros(0)
 
 
 def _moves(variable: Variable) -> bool:

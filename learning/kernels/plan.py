@@ -8,10 +8,11 @@ import numpy as np
 import sympy
 from numpy.typing import NDArray
 
-from learning.derivation import Derivation, value_of
+from learning.derivation import Derivation
 from learning.reading import Coupling, Population, Projection, Reading
 from learning.surrogates import Surrogate
 from learning.symbols import symbol
+from learning.threshold import jumps
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -206,15 +207,7 @@ class Plan:
 
     def jumps(self, name: str) -> dict[str, sympy.Expr]:
         """By how much a spike changes each state through whose change an error passes."""
-        population, margin = self.populations[name], self.derivations[name].margin
-        return {
-            state: value - symbol(state)
-            for state, value in population.reset.items()
-            if self.through_reset
-            or state not in margin
-            # What rises towards the threshold is what a reset takes back; an adaptation falls, or is not in it.
-            or value_of(margin[state], population, population.start).mean() <= 0
-        }
+        return jumps(self.derivations[name], self.through_reset)
 
 
 def reached(reading: Reading, start: Iterable[str]) -> frozenset[str]:
