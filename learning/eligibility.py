@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import sympy
 from brian2 import NeuronGroup, Quantity, Synapses
+from brian2.core.namespace import DEFAULT_UNITS
 from brian2.core.variables import Variable, VariableView
 from brian2.groups.group import Group
 from brian2.parsing.expressions import parse_expression_dimensions
@@ -182,7 +183,7 @@ def low_pass(
     rows = {}
     for state in states:
         terms = [_term(names.text(steps[state, by]), f"heard_{by}") for by in states if (state, by) in steps]
-        terms += [_term(names.text(slopes[state]), ELIGIBILITY)] if state in slopes else []
+        terms += [_term(names.synapse_text(slopes[state]), ELIGIBILITY)] if state in slopes else []
         rows[f"heard_{state}"] = " + ".join(terms)
     return LowPass(
         trace=f"heard_{output}",
@@ -255,7 +256,7 @@ class _Names:
         return parse_expression_dimensions(text, known)
 
     def _of_neuron(self, name: str) -> str:
-        if name == "dt":
+        if name == "dt" or name in DEFAULT_UNITS:
             return name
         if name in self._group.variables and not self._elsewhere:
             return f"{name}_post"
@@ -264,7 +265,11 @@ class _Names:
     def _of_synapse(self, name: str) -> str:
         if name == self._weight:
             return "w"
-        if name == "dt" or name.endswith(("_pre", "_post")):
+        if name == "dt" or name in DEFAULT_UNITS:
+            return name
+        if self._elsewhere and (name in self._synapses.variables or name.endswith(("_pre", "_post"))):
+            raise InputError(f"{name} of {self._synapses.name} is in what a spike adds; give it in the weight")
+        if name.endswith(("_pre", "_post")):
             return name
         if name in self._synapses.variables:
             self.factors[name] = getattr(self._synapses, name)

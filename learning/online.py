@@ -73,10 +73,9 @@ def updating(optimiser: Optimiser | None, *, limits: tuple[Value | None, Value |
                 "mean = beta1*mean + (1 - beta1)*change_sum\n"
                 "square = beta2*square + (1 - beta2)*(change_sum/w_unit)**2\n"
             )
-            step = (
-                "learning_rate*mean/(1 - beta1**clip(updates, 1, 1e9))"
-                "/(sqrt(square/(1 - beta2**clip(updates, 1, 1e9))) + epsilon)"
-            )
+            corrected = "(1 - beta2**clip(updates, 1, inf))"
+            fading = f"/sqrt{corrected}" if optimiser.fading_epsilon else ""
+            step = f"learning_rate*mean/(1 - beta1**clip(updates, 1, inf))/(sqrt(square/{corrected}) + epsilon{fading})"
         case _:
             raise ParameterError(
                 f"{type(optimiser).__name__} has no text for Brian2; use SGD, Momentum or Adam, or no optimiser"

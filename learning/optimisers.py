@@ -196,7 +196,8 @@ class Adam(Optimiser):
     """Adaptive moments: p - rate m/(sqrt(v) + epsilon), m and v the unbiased running means of g and g^2.
 
     mean = beta1 mean + (1 - beta1) g and m = mean/(1 - beta1^k); likewise square, beta2 and v. Kingma & Ba (2015),
-    algorithm 1.
+    algorithm 1. fading_epsilon: epsilon/sqrt(1 - beta2^k) in its place, the form at the end of their section 2, which
+    TensorFlow and NEST compute: it holds back the first steps of weights with very small gradients.
     """
 
     learning_rate: float | Schedule = 1e-3
@@ -204,13 +205,17 @@ class Adam(Optimiser):
     beta1: float = 0.9
     beta2: float = 0.999
     epsilon: float = 1e-8
+    fading_epsilon: bool = False
 
     remembered: ClassVar[tuple[str, ...]] = ("mean", "square")
     shares: ClassVar[tuple[str, ...]] = ("beta1", "beta2")
     small: ClassVar[tuple[str, ...]] = ("epsilon",)
 
     def _update(self, rate: float, k: int, *arrays: NDArray) -> None:
-        _adam(rate, self.beta1, self.beta2, self.epsilon, 0.0, k, *arrays)
+        _adam(rate, self.beta1, self.beta2, self._epsilon(k), 0.0, k, *arrays)
+
+    def _epsilon(self, k: int) -> float:
+        return self.epsilon / math.sqrt(1 - self.beta2**k) if self.fading_epsilon else self.epsilon
 
 
 @dataclass(frozen=True)
@@ -230,7 +235,7 @@ class AdamW(Adam):
             raise ParameterError(f"weight_decay is {self.weight_decay}, expected 0 or more")
 
     def _update(self, rate: float, k: int, *arrays: NDArray) -> None:
-        _adam(rate, self.beta1, self.beta2, self.epsilon, rate * self.weight_decay, k, *arrays)
+        _adam(rate, self.beta1, self.beta2, self._epsilon(k), rate * self.weight_decay, k, *arrays)
 
 
 @dataclass(frozen=True)

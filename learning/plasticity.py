@@ -28,6 +28,7 @@ from dvs.errors import InputError, ParameterError
 from learning.online import updating
 from learning.optimisers import Optimiser
 from snn.parameters import unit_text
+from snn.statements import statements
 
 Value = Quantity | float
 
@@ -35,7 +36,7 @@ Value = Quantity | float
 CHANGE_ORDER = 10
 _FORGET_ORDER = 20
 # Where at "start" of a step: before monitors look.
-_CORRECT_ORDER, _APPLY_ORDER, _RESET_ORDER = -30, -20, -10
+_CORRECT_ORDER, _APPLY_ORDER, TRIAL_ORDER = -30, -20, -10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +46,9 @@ class Rule:
     equations: what a synapse remembers, as equations of Brian2's Synapses; {unit} is the unit of the weight. on_pre,
     on_post: what spikes do to that. regularly: statements of every step, by Brian2's slots ("before_groups",
     "after_groups", "before_resets", "end" ...). change: an expression, by how much the weight `w` changes in a step, of
-    the traces, third factors, `w`, `dt`, and variables of both neurons (`v_post`, `x_pre`). before_update: statements
-    before changes that were summed are applied; the sum is `change_sum`. parameters become the namespace; start:
-    initial values of traces. source: author, year.
+    the traces, third factors, `w`, `dt`, and variables of both neurons (`v_post`, `x_pre`). after_trial: statements at
+    the end of a trial, before changes that were summed are applied; the sum is `change_sum`. parameters become the
+    namespace; start: initial values of traces. method: of integration. source: author, year.
 
     >>> Rule(
     ...     name="hebb",
@@ -65,7 +66,7 @@ class Rule:
     on_post: str | None = None
     regularly: Mapping[str, str] = field(default_factory=dict, hash=False)
     change: str
-    before_update: str = ""
+    after_trial: str = ""
     parameters: Mapping[str, Value] = field(default_factory=dict, hash=False)
     start: Mapping[str, Value] = field(default_factory=dict, hash=False)
     method: str = "exact"
@@ -80,6 +81,15 @@ class Rule:
             name for name, one in equations.items() if one.type != SUBEXPRESSION and not fixed & set(one.flags)
         )
 
+    def text(self) -> str:
+        """The rule as it is read, line by line."""
+        parts = {"": self.equations, "on_pre": self.on_pre, "on_post": self.on_post, **self.regularly}
+        parts |= {"each step": f"w += {self.change}", "after each trial": self.after_trial}
+        lines = []
+        for when, code in parts.items():
+            lines += [f"{when + ':' if when else '':18}{line}" for line in statements(code or "")]
+        return "\n".join(lines)
+
 
 class Plasticity(Synapses):
     """The companion of some synapses that changes their weights; made by `attach`.
@@ -89,6 +99,7 @@ class Plasticity(Synapses):
 
     rule: Rule | None = None
     synapses: Synapses | None = None
+    learns_online = True  # `read_network` leaves it out
 
 
 def attach(
@@ -100,6 +111,7 @@ def attach(
     limits: tuple[Value | None, Value | None] = (None, None),
     optimiser: Optimiser | None = None,
     every: Quantity | None = None,
+    trial: Quantity | None = None,
     forget: VariableView | str | None = None,
     name: str | None = None,
 ) -> Plasticity:
@@ -108,16 +120,16 @@ def attach(
     factors: variables of other groups by the names that the rule gives them, such as {"D": dopamine.level}; of a group
     of one neuron, one value for all synapses; of as many neurons as the target has, that of the postsynaptic one; of
     Synapses as many as these, that of the same synapse. limits: of the weight. every: changes are summed and applied
-    so often, else in every step. optimiser: takes the summed change as minus the gradient; a number as learning rate,
-    no schedule. forget: a variable of a group of one neuron; where it is not 0 all traces are 0 at the end of the step
-    (an episode ends); or "update": traces are 0 after each update.
+    so often, else in every step. trial: how often the rule's `after_trial` runs, `every` unless given. optimiser: takes
+    the summed change as minus the gradient; a number as learning rate, no schedule. forget: a variable of a group of
+    one neuron; where it is not 0 all traces are 0 at the end of the step (an episode ends); or "trial": after each.
 
     Works in every target of Brian2; in C++ standalone the synapses must have been connected by arrays, with
     connect(i=..., j=...). Raises ParameterError if a name is missing or a unit does not fit, and InputError if the
     synapses are not connected yet.
     """
     unit = _weight_unit(synapses, weight)
-    pairs, delay = _pairs(synapses), _delay(synapses)
+    pairs, delay = pairs_of(synapses), _delay(synapses)
     if optimiser is not None and every is None:
         every = synapses.clock.dt
     update = updating(optimiser, limits=limits, unit=unit)
@@ -151,19 +163,21 @@ def attach(
     if every is None:
         companion.run_regularly(update.each_step.format(change=f"({rule.change})"), when="end", order=CHANGE_ORDER)
     else:
-        _check_every(every, synapses)
+        _check_period("every", every, synapses)
+        if trial is not None:
+            _check_period("trial", trial, synapses)
         companion.run_regularly(f"change_sum += {rule.change}", when="end", order=CHANGE_ORDER)
-        if rule.before_update:
-            companion.run_regularly(rule.before_update, dt=every, when="start", order=_CORRECT_ORDER)
+        if rule.after_trial:
+            companion.run_regularly(rule.after_trial, dt=trial or every, when="start", order=_CORRECT_ORDER)
         if update.shared:
             companion.run_regularly(update.shared, dt=every, when="start", order=_APPLY_ORDER - 1)
         companion.run_regularly(
             f"{update.summed}\nchange_sum = 0*change_sum", dt=every, when="start", order=_APPLY_ORDER
         )
     if isinstance(forget, str):
-        if forget != "update" or every is None:
-            raise ParameterError(f"forget is {forget!r}, expected a variable of one neuron, or 'update' with every=")
-        companion.run_regularly(_zero(rule), dt=every, when="start", order=_RESET_ORDER)
+        if forget != "trial" or every is None:
+            raise ParameterError(f"forget is {forget!r}, expected a variable of one neuron, or 'trial' with every=")
+        companion.run_regularly(_zero(rule), dt=trial or every, when="start", order=TRIAL_ORDER)
     elif forget is not None:
         _refer(companion, "forgotten", forget)
         companion.run_regularly(
@@ -193,7 +207,7 @@ def _weight_unit(synapses: Synapses, weight: str) -> Quantity:
     return get_unit(variable.dim)
 
 
-def _pairs(synapses: Synapses) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def pairs_of(synapses: Synapses) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """The neurons of each synapse."""
     if not synapses._connect_called:
         raise InputError(f"{synapses.name!r} is not connected; call connect() before a rule is attached")
@@ -262,13 +276,13 @@ def _refer(companion: Plasticity, name: str, view: VariableView) -> None:
 
 
 def _same_pairs(synapses: Synapses, companion: Plasticity) -> bool:
-    ours = _pairs(companion)
-    theirs = _pairs(synapses)
+    ours = pairs_of(companion)
+    theirs = pairs_of(synapses)
     return len(ours[0]) == len(theirs[0])
 
 
 def _names(rule: Rule) -> set[str]:
-    texts = [rule.equations, rule.on_pre, rule.on_post, *rule.regularly.values(), rule.change, rule.before_update]
+    texts = [rule.equations, rule.on_pre, rule.on_post, *rule.regularly.values(), rule.change, rule.after_trial]
     return set().union(*(get_identifiers(text) for text in texts if text))
 
 
@@ -303,10 +317,10 @@ def _dimension(dim: object) -> str:
     return "a plain number" if dim is DIMENSIONLESS else f"in {get_unit(dim)!r}"
 
 
-def _check_every(every: Quantity, synapses: Synapses) -> None:
+def _check_period(name: str, period: Quantity, synapses: Synapses) -> None:
     dt = synapses.clock.dt
-    if not have_same_dimensions(every, second) or not every >= dt:
-        raise ParameterError(f"every is {every}, expected a time of one step, {dt}, or more")
-    steps = float(every / dt)
+    if not have_same_dimensions(period, second) or not period >= dt:
+        raise ParameterError(f"{name} is {period}, expected a time of one step, {dt}, or more")
+    steps = float(period / dt)
     if abs(steps - round(steps)) > 1e-6 * steps:
-        raise ParameterError(f"every is {every}, expected whole steps of {dt}")
+        raise ParameterError(f"{name} is {period}, expected whole steps of {dt}")

@@ -535,7 +535,7 @@ def _projections(
             target=_whole(pathway.target).name,
             pre=pre,
             post=_stored(pathway.synapse_targets).astype(np.int32),
-            delay_steps=np.broadcast_to(delay_steps, pre.size),
+            delay_steps=np.broadcast_to(delay_steps if delay_steps.size else 0, pre.size),
             adds=adds,
             values=terms.values,
             index=terms.index,

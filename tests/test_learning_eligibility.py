@@ -1,20 +1,29 @@
-"""Derived eligibility traces: times the total learning signal they are the gradient, for any neuron that can be read."""
+"""Derived eligibility traces: times the total learning signal they are the gradient, for any neuron that is read."""
 
 import numpy as np
 import pytest
-from brian2 import defaultclock, Network, NeuronGroup, Quantity, SpikeGeneratorGroup, SpikeMonitor, TimedArray, get_unit, mV, ms
-
+from brian2 import (
+    Network,
+    NeuronGroup,
+    Quantity,
+    SpikeGeneratorGroup,
+    SpikeMonitor,
+    TimedArray,
+    defaultclock,
+    get_unit,
+    ms,
+    mV,
+)
 from uncompiled import uncompiled
 
 import learning
-from dvs.errors import InputError
 from learning.derivation import derive
 from learning.eligibility import eligibility
 from learning.plasticity import attach
 from learning.reading import read_network
-from learning.surrogates import fast_sigmoid, triangle
-from snn.neurons import adex, alif, cuba_lif, leaky_readout, lif
-from snn.synapses import connect, dense, sparse
+from learning.surrogates import fast_sigmoid
+from snn.neurons import alif, cuba_lif, leaky_readout, lif
+from snn.synapses import connect, dense
 
 STEPS, INPUTS, CELLS, OUTPUTS = 60, 6, 5, 2
 

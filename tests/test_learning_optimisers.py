@@ -84,6 +84,17 @@ def test_steps_are_those_of_the_equations(optimiser):
     assert after(optimiser, 1.5, gradients) == pytest.approx(twin(optimiser, 1.5, gradients), rel=1e-12)
 
 
+def test_a_fading_epsilon_is_the_faster_form_of_the_paper():
+    """Kingma & Ba (2015), end of section 2: rate sqrt(1 - beta2^k)/(1 - beta1^k) mean/(sqrt(square) + epsilon)."""
+    adam = Adam(0.1, epsilon=1e-3, fading_epsilon=True)
+    gradients = [1e-4, -2e-3, 3e-4]
+    p, mean, square = 1.5, 0.0, 0.0
+    for k, g in enumerate(gradients, start=1):
+        mean, square = 0.9 * mean + 0.1 * g, 0.999 * square + 0.001 * g * g
+        p -= 0.1 * math.sqrt(1 - 0.999**k) / (1 - 0.9**k) * mean / (math.sqrt(square) + 1e-3)
+    assert after(adam, 1.5, gradients) == pytest.approx(p, rel=1e-12)
+
+
 @every_optimiser
 def test_steps_are_those_of_pytorch(optimiser):
     """Ten steps on random gradients, numbers handed over one to one."""
