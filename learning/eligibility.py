@@ -158,6 +158,7 @@ def low_pass(
     *,
     weight: str = "w",
     of: Dimension = DIMENSIONLESS,
+    remembers: bool = True,
     namespace: Mapping[str, Any] | None = None,
 ) -> LowPass:
     """The memory of a readout, for the synapses before the neurons that it hears.
@@ -165,7 +166,8 @@ def low_pass(
     A loss that looks at the state `output` of a leaky readout hears a spike as long as the readout remembers it. What
     the readout does to a spike is done to the eligibility trace instead, so that the learning signal is the error of
     now (Bellec et al. 2020, equation 4). derivation: of the readout; projection, synapses, weight: to it. of: the
-    dimension of the weight that learns. Raises InputError for a readout that is not linear, or that has a threshold.
+    dimension of the weight that learns. remembers: False for a spike that counts in its own step only. Raises
+    InputError for a readout that is not linear, or that has a threshold.
     """
     p = derivation.population
     if p.margin is not None:
@@ -182,9 +184,10 @@ def low_pass(
     names = _Names(_target(synapses), synapses, p, weight, namespace, elsewhere=True)
     rows = {}
     for state in states:
-        terms = [_term(names.text(steps[state, by]), f"heard_{by}") for by in states if (state, by) in steps]
+        past = [by for by in states if (state, by) in steps and remembers]
+        terms = [_term(names.text(steps[state, by]), f"heard_{by}") for by in past]
         terms += [_term(names.synapse_text(slopes[state]), ELIGIBILITY)] if state in slopes else []
-        rows[f"heard_{state}"] = " + ".join(terms)
+        rows[f"heard_{state}"] = " + ".join(terms) or f"0*heard_{state}"
     return LowPass(
         trace=f"heard_{output}",
         equations="\n".join(f"heard_{state} : {_unit(names.dim(state), names.unit, of)}" for state in states),

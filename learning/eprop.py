@@ -67,6 +67,17 @@ class EProp:
     plasticity: Mapping[str, Plasticity]
     objects: tuple[BrianObject, ...]
 
+    def estimate(self) -> dict[str, NDArray]:
+        """What it takes for the gradient, of the errors of this trial so far: by "synapses.w", (S,), in SI units.
+
+        The price of rates, which is known at the end of a trial only, is not in it.
+        """
+        return {
+            f"{one.synapses.name}.{one.weight}": -np.array(one.change_sum, float)
+            / (one.namespace["share"] * float(one.namespace["w_size"]) ** 2)
+            for one in self.plasticity.values()
+        }
+
     def equations(self) -> str:
         """The rule of each synapse, as Brian2 runs it."""
         return "\n\n".join(f"{name}\n{_indented(one.rule.text())}" for name, one in self.plasticity.items())
@@ -92,6 +103,7 @@ def eprop(
     scale: Mapping[str, Quantity | float] | None = None,
     through_reset: bool = False,
     limits: tuple[Any, Any] = (None, None),
+    memory: bool = True,
     seed: int | np.random.Generator | None = None,
     namespace: Mapping[str, Any] | None = None,
 ) -> EProp:
@@ -107,9 +119,12 @@ def eprop(
     feedback: what brings errors to a neuron: "symmetric", the weights of its synapses to the readout; "random", fixed
     and normal with variance 1 over its neurons (feedback alignment); "adaptive", random at first and changed as those
     weights are, with a `decay` a trial; "broadcast", the sum of all errors, for every neuron the same; or weights
-    (neurons, readouts) by group. optimiser: SGD unless given. rate: a goal for the rate of all neurons but the readout.
-    surrogate, scale, through_reset, namespace: as for `learning.trainable`. limits: of the weights. seed: of random
-    feedback.
+    (neurons, readouts) by group. memory: whether traces are kept as long as the readout remembers a spike; without it
+    an error teaches the spikes of its own step only, as in OTTT (Xiao et al. 2022), and in DECOLLE (Kaiser, Mostafa &
+    Neftci 2020), where each layer has a fixed random readout of its own.
+
+    optimiser: SGD unless given. rate: a goal for the rate of all neurons but the readout. surrogate, scale,
+    through_reset, namespace: as for `learning.trainable`. limits: of the weights. seed: of random feedback.
 
     Raises InputError for a network that cannot be read so, and ParameterError for arguments that do not fit it.
     """
@@ -137,12 +152,12 @@ def eprop(
                 signals[projection.target] = _signals(parts, projection.target, trial if rate else None)
             factors = {"L": signals[projection.target].L}
             factors |= {"spike_count": signals[projection.target].spike_count} if rate else {}
-            rule = _of_hidden(parts, projection, synapses, weight, share, rate, trial)
+            rule = _of_hidden(parts, projection, synapses, weight, share, rate, trial, memory)
         rule, more = rule
         if feedback == "adaptive" and projection.target == parts.readout.name and decay:
             rule = replace(rule, after_trial="w *= 1 - decay", parameters={**rule.parameters, "decay": decay})
         plasticity[name] = attach(
-            synapses, rule, {**factors, **more}, weight=weight, name=f"{synapses.name}_eprop", **options
+            synapses, rule, {**factors, **more}, weight=weight, name=f"{synapses.name}_eprop*", **options
         )
     for name, heard in signals.items():
         brought[name] = _feedback(parts, name, errors, heard, feedback, rng)
@@ -340,6 +355,7 @@ def _of_hidden(
     share: float,
     rate: RateGoal | None,
     trial: Quantity,
+    memory: bool,
 ) -> tuple[Rule, Mapping[str, VariableView]]:
     target = projection.target
     traces = eligibility(
@@ -353,17 +369,18 @@ def _of_hidden(
     )
     heard_by = parts.to_readout(target) or parts.any_to_readout()
     of = synapses.variables[weight].dim
-    memory = low_pass(
+    heard = low_pass(
         parts.derivations[parts.readout.name],
         heard_by[0],
         heard_by[1],
         parts.state,
         weight=heard_by[2],
         of=of,
+        remembers=memory,
         namespace=parts.namespace,
     )
-    parameters = {**traces.parameters, **memory.parameters, "share": share, "w_size": _weight_size(synapses, weight)}
-    equations, step, after_trial = f"{traces.equations}\n{memory.equations}", memory.step, ""
+    parameters = {**traces.parameters, **heard.parameters, "share": share, "w_size": _weight_size(synapses, weight)}
+    equations, step, after_trial = f"{traces.equations}\n{heard.equations}", heard.step, ""
     if rate is not None:
         per_weight = "1" if of is DIMENSIONLESS else f"1/{unit_text(get_unit(of))}"
         equations += f"\n{ELIGIBILITY}_sum : {per_weight}"
@@ -379,7 +396,7 @@ def _of_hidden(
             "trial_ms": float(trial / ms),
         }
     rule = traces.rule(
-        f"-L*{memory.trace}*share*w_size**2",
+        f"-L*{heard.trace}*share*w_size**2",
         name="e-prop",
         equations=equations,
         regularly={**traces.regularly, "end": step},

@@ -94,11 +94,12 @@ class Rule:
 class Plasticity(Synapses):
     """The companion of some synapses that changes their weights; made by `attach`.
 
-    rule: what it does. synapses: whose weights. Its traces are variables like those of any Synapses.
+    rule: what it does. synapses, weight: whose weights. Its traces are variables like those of any Synapses.
     """
 
     rule: Rule | None = None
     synapses: Synapses | None = None
+    weight: str = ""
     learns_online = True  # `read_network` leaves it out
 
 
@@ -147,7 +148,7 @@ def attach(
         clock=synapses.clock,
         name=name or f"{synapses.name}_{re.sub(r'[^0-9a-zA-Z_]', '_', rule.name)}*",
     )
-    companion.rule, companion.synapses = rule, synapses
+    companion.rule, companion.synapses, companion.weight = rule, synapses, weight
     companion.connect(i=pairs[0], j=pairs[1]) if len(pairs[0]) else companion.connect(condition="False")
     if np.ndim(delay) and rule.on_pre:
         companion.pre.delay = delay

@@ -154,7 +154,7 @@ def ottt(traces: Traces, *, eta: float = 1e-3, size: Value = 1.0) -> Rule:
 
 
 def node_perturbation(*, size: Value = 1.0, tau: Quantity = 20 * ms, eta: float = 1e-3) -> Rule:
-    """Third factors nudge, the noise that each neuron got in this step, and R, the reward of a trial less what is usual.
+    """Third factors nudge, the noise of a neuron in this step, and R, the reward of a trial less what is usual.
 
     The trace adds up noise times what came in, and at a trial's end w += eta R trace: noise that made things better is
     repeated. `shaken` makes the noise. `attach` it with every=trial, forget="trial".
