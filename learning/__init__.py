@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING
 from dvs.lazy import lazy_names
 
 _HOMES = {
+    "learning.e_prop": ("EProp", "RateGoal", "eprop"),
     "learning.history": ("History",),
     "learning.model": ("Model", "trainable"),
     "learning.optimisers": ("SGD", "AdaGrad", "Adam", "AdamW", "Momentum", "Nesterov", "RMSProp"),
     "learning.parameters": ("Parameter",),
+    "learning.plasticity": ("Plasticity", "Rule", "attach"),
     "learning.training": ("fit",),
 }
 

@@ -20,7 +20,7 @@ from brian2 import Network, Quantity
 from numpy.typing import ArrayLike, NDArray
 
 from dvs.errors import InputError, ParameterError
-from learning.eprop import EProp
+from learning.e_prop import EProp
 from learning.losses import Loss
 from learning.model import Model
 
@@ -170,7 +170,7 @@ def _adapted(change: Callable[[float], LossChange], step: float) -> LossChange:
             found = bigger
             continue
         half = change(found.step / 2)
-        if abs(found.mean - 2 * half.mean) <= abs(found.mean) / 2 + 2 * (found.error + 2 * half.error):
+        if abs(found.mean - 2 * half.mean) <= abs(found.mean) / 2 + 2 * np.hypot(found.error, 2 * half.error):
             break
         found = half
     return found

@@ -114,6 +114,7 @@ def attach(
     every: Quantity | None = None,
     trial: Quantity | None = None,
     forget: VariableView | str | None = None,
+    dt: Quantity | None = None,
     name: str | None = None,
 ) -> Plasticity:
     """A companion that changes the weights of synapses by a rule; add it to the Network beside them.
@@ -124,15 +125,18 @@ def attach(
     so often, else in every step. trial: how often the rule's `after_trial` runs, `every` unless given. optimiser: takes
     the summed change as minus the gradient; a number as learning rate, no schedule. forget: a variable of a group of
     one neuron; where it is not 0 all traces are 0 at the end of the step (an episode ends); or "trial": after each.
+    dt: of the rule's own steps, the synapses' unless given; spikes are heard when they come.
 
     Works in every target of Brian2; in C++ standalone the synapses must have been connected by arrays, with
     connect(i=..., j=...). Raises ParameterError if a name is missing or a unit does not fit, and InputError if the
     synapses are not connected yet.
     """
     unit = _weight_unit(synapses, weight)
+    if dt is not None:
+        _check_period("dt", dt, synapses)
     pairs, delay = pairs_of(synapses), _delay(synapses)
     if optimiser is not None and every is None:
-        every = synapses.clock.dt
+        every = synapses.clock.dt if dt is None else dt
     update = updating(optimiser, limits=limits, unit=unit)
     _check_names(synapses, rule, factors or {}, unit)
     summed = f"change_sum : {unit_text(unit)}\n{update.equations}" if every is not None else ""
@@ -145,7 +149,8 @@ def attach(
         delay=delay if np.ndim(delay) == 0 and rule.on_pre else None,
         namespace={**rule.parameters, **update.parameters},
         method=rule.method,
-        clock=synapses.clock,
+        clock=synapses.clock if dt is None else None,
+        dt=dt,
         name=name or f"{synapses.name}_{re.sub(r'[^0-9a-zA-Z_]', '_', rule.name)}*",
     )
     companion.rule, companion.synapses, companion.weight = rule, synapses, weight
@@ -164,9 +169,9 @@ def attach(
     if every is None:
         companion.run_regularly(update.each_step.format(change=f"({rule.change})"), when="end", order=CHANGE_ORDER)
     else:
-        _check_period("every", every, synapses)
+        _check_period("every", every, companion)
         if trial is not None:
-            _check_period("trial", trial, synapses)
+            _check_period("trial", trial, companion)
         companion.run_regularly(f"change_sum += {rule.change}", when="end", order=CHANGE_ORDER)
         if rule.after_trial:
             companion.run_regularly(rule.after_trial, dt=trial or every, when="start", order=_CORRECT_ORDER)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from brian2 import Network, NeuronGroup, SpikeGeneratorGroup, StateMonitor, Synapses, TimedArray, defaultclock, ms
 
-from learning.eprop import EProp, RateGoal, eprop
+from learning.e_prop import EProp, RateGoal, eprop
 from learning.optimisers import SGD, Adam
 from learning.surrogates import triangle
 

@@ -8,7 +8,7 @@ from uncompiled import uncompiled
 import learning
 from dvs.errors import InputError, ParameterError
 from learning.alignment import cosine, loss_change, online_estimates, weight_perturbation
-from learning.eprop import eprop
+from learning.e_prop import eprop
 from learning.losses import mean_squared_error
 from learning.surrogates import fast_sigmoid
 from snn.neurons import leaky_readout, lif

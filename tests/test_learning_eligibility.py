@@ -115,13 +115,13 @@ def learning_signals(network, synapses, raster, goal, surrogate):
     return signals, slopes
 
 
-def accumulated(network, synapses, name, signals, surrogate, **options):
+def accumulated(network, synapses, name, signals, surrogate, *, check=True):
     """The sum over time of signal times eligibility (S,), by a companion that learns while Brian2 runs."""
     groups = {obj.name: obj for obj in network.objects}
     reading = read_network(network)
     (projection,) = (q for q in reading.projections if q.name == f"{name}_pre")
     (cells,) = (p for p in reading.populations if p.name == "cells")
-    traces = eligibility(reading, derive(cells), projection, synapses[name], surrogate=surrogate, **options)
+    traces = eligibility(reading, derive(cells), projection, synapses[name], surrogate=surrogate)
     unit = get_unit(synapses[name].variables["w"].dim)
     table = TimedArray(signals, dt=1 * ms)
     teacher = NeuronGroup(CELLS, "L : 1", dt=1 * ms, namespace={"table": table})
@@ -132,7 +132,7 @@ def accumulated(network, synapses, name, signals, surrogate, **options):
     spikes = SpikeMonitor(groups["cells"])
     network.add(teacher, companion, spikes)
     network.run(STEPS * ms)
-    assert 10 < spikes.num_spikes < 0.5 * STEPS * CELLS
+    assert not check or 10 < spikes.num_spikes < 0.5 * STEPS * CELLS
     return np.asarray(companion.change_sum)
 
 

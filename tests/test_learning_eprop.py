@@ -19,7 +19,7 @@ from uncompiled import uncompiled
 import learning
 import learning.reading
 from dvs.errors import InputError, ParameterError
-from learning.eprop import RateGoal, eprop
+from learning.e_prop import RateGoal, eprop
 from learning.optimisers import SGD, Adam
 from learning.surrogates import fast_sigmoid
 from snn.neurons import alif, cuba_lif, leaky_readout, lif

@@ -10,7 +10,7 @@ errors of the readout, and their product moves the weight. Nothing is stored of 
 Source: Bellec, Scherr, Subramoney, Hajek, Salaj, Legenstein & Maass (2020).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,8 +18,10 @@ import numpy as np
 from brian2 import BrianObject, Hz, Network, NeuronGroup, Quantity, Synapses, have_same_dimensions, kHz, ms, second
 from brian2.core.namespace import get_local_namespace
 from brian2.core.variables import VariableView
+from brian2.groups.group import Group
 from brian2.synapses.synapses import SynapticPathway
 from brian2.units.fundamentalunits import DIMENSIONLESS, get_unit
+from brian2.utils.stringtools import get_identifiers
 from numpy.typing import NDArray
 
 from dvs.errors import InputError, ParameterError
@@ -90,6 +92,7 @@ def eprop(
     target: str | VariableView,
     weights: Sequence[VariableView],
     trial: Quantity,
+    inputs: Collection[Group] = (),
     batch: int = 1,
     loss: str = "mean_squared_error",
     window: Quantity | None = None,
@@ -111,10 +114,11 @@ def eprop(
 
     output: the state of the readout that errors are of, such as `readout.v`. target: what it should be, as an
     expression of `t` and `i`, or a variable of a group as large. weights: those that learn, such as `synapses.w`.
-    trial: after this time weights change, by the mean over `batch` trials. loss: half the sum of "mean_squared_error"
-    over steps and readouts, or the "cross_entropy" of a softmax with targets of 0 and 1. window: errors count in this
-    last part of a trial; average: all prices are divided by its steps. restart: a trial begins with states as they
-    were at the start, and without traces.
+    trial: after this time weights change, by the mean over `batch` trials. inputs: groups whose spikes come from
+    outside; an `EventInput`'s, SpikeGeneratorGroup and PoissonGroup always are. loss: half the sum of
+    "mean_squared_error" over steps and readouts, or the "cross_entropy" of a softmax with targets of 0 and 1. window:
+    errors count in this last part of a trial; average: all prices are divided by its steps. restart: a trial begins
+    with states as they were at the start, and without traces.
 
     feedback: what brings errors to a neuron: "symmetric", the weights of its synapses to the readout; "random", fixed
     and normal with variance 1 over its neurons (feedback alignment); "adaptive", random at first and changed as those
@@ -131,7 +135,7 @@ def eprop(
     if namespace is None:
         namespace = get_local_namespace(level=1)
     _check(trial, batch, loss, window)
-    parts = _Parts(network, output, weights, namespace, surrogate, scale or {}, through_reset)
+    parts = _Parts(network, inputs, output, weights, namespace, surrogate, scale or {}, through_reset)
     window = trial if window is None else window
     share = 1 / batch / (round(float(window / parts.dt)) if average else 1)
     errors, objects = _errors(parts, target, loss, trial, window, namespace)
@@ -191,6 +195,7 @@ class _Parts:
     def __init__(
         self,
         network: Network,
+        inputs: Collection[Group],
         output: VariableView,
         weights: Sequence[VariableView],
         namespace: Mapping[str, Any],
@@ -200,7 +205,7 @@ class _Parts:
     ) -> None:
         self.namespace, self.scale = namespace, scale
         self.derived_with = {"surrogate": surrogate, "through_reset": through_reset, "namespace": namespace}
-        self.reading = read_network(network, namespace)
+        self.reading = read_network(network, namespace, inputs)
         self.dt = self.reading.dt_s * second
         self.populations = {p.name: p for p in self.reading.populations}
         self.derivations = {name: derive(p) for name, p in self.populations.items()}
@@ -265,17 +270,18 @@ def _errors(
     text = unit_text(unit)
     steps, first = round(float(trial / parts.dt)), round(float((trial - window) / parts.dt))
     given = isinstance(target, VariableView)
+    named = {} if given else {name: namespace[name] for name in get_identifiers(target) & set(namespace)}
     errors = NeuronGroup(
         n,
         f"""seen : {text}
-        goal : {text}
+        wanted : {text}
         share : 1
         error : {"1" if dim is DIMENSIONLESS else f"1/{text}"}
         loss : 1
         last_loss : 1
         counts : 1 (shared)""",
         clock=parts.readout.clock,
-        namespace={**namespace, "unit_of_output": unit},
+        namespace={**named, "unit_of_output": unit},
         name=f"{parts.readout.name}_errors*",
     )
     errors.variables.add_reference("output_now", parts.readout, parts.state)
@@ -286,14 +292,14 @@ def _errors(
     errors.run_regularly(
         f"""counts = int(timestep(t, dt) % {steps} >= {first})
         seen = output_now
-        goal = {"target_now" if given else f"({target})"}""",
+        wanted = {"target_now" if given else f"({target})"}""",
         when="end",
         order=0,
     )
     objects: list[BrianObject] = []
     if loss == "mean_squared_error":
-        code = """error = counts*(seen - goal)/unit_of_output**2
-        loss += counts*0.5*((seen - goal)/unit_of_output)**2"""
+        code = """error = counts*(seen - wanted)/unit_of_output**2
+        loss += counts*0.5*((seen - wanted)/unit_of_output)**2"""
     else:
         # 1/share is what the softmax gives: no number overflows that matters.
         rivals = Synapses(
@@ -307,8 +313,8 @@ def _errors(
         rivals.connect(i=pre, j=post)
         rivals.summed_updaters["share_post"].when, rivals.summed_updaters["share_post"].order = "end", 1
         objects.append(rivals)
-        code = """error = counts*(1/share - goal/unit_of_output)/unit_of_output
-        loss += counts*goal/unit_of_output*log(share)"""
+        code = """error = counts*(1/share - wanted/unit_of_output)/unit_of_output
+        loss += counts*wanted/unit_of_output*log(share)"""
     errors.run_regularly(code, when="end", order=2)
     errors.run_regularly("last_loss = loss\nloss = 0", dt=trial, when="start", order=TRIAL_ORDER)
     return errors, objects
