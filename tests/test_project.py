@@ -28,6 +28,13 @@ SMALL = {
     "11_time_constants_learnt.py": ["--samples", "60", "--epochs", "1", "--alike", "20", "--codegen", "numpy"],
     "12_memory.py": ["--trials", "40", "--delay", "100", "--epochs", "1", "--codegen", "numpy"],
     "13_convolution.py": ["--bars", "40", "--epochs", "1", "--codegen", "numpy"],
+    "15_eprop.py": ["--trials", "3", "--codegen", "numpy"],
+    "16_cartpole.py": ["--steps", "300", "--runtime"],
+    "17_maze.py": ["--seconds", "7", "--limit", "2", "--codegen", "numpy"],
+    "18_dreams.py": ["--days", "20", "--dreams", "2", "--hidden", "10", "--codegen", "numpy"],
+    "19_sleep.py": ["--epochs", "4", "--steps", "100", "--codegen", "numpy"],
+    "20_gym_agent.py": ["--steps", "60", "--codegen", "numpy"],
+    "21_alignment.py": ["--trials", "2", "--every", "2", "--dampings", "0.3", "--draws", "5", "--codegen", "numpy"],
 }
 MAY_IMPORT = {"dvs": {"dvs"}, "snn": {"dvs", "snn"}, "learning": {"dvs", "snn", "learning"}}
 
