@@ -143,6 +143,14 @@ def test_the_readme_s_network_learns(tmp_path):
     run_python(code + "assert history.loss[1] < history.loss[0]\n", tmp_path)
 
 
+def test_the_readme_s_rules_run(tmp_path):
+    code = readme_python("learning.eprop").replace("network.run(3 * second)", "network.run(20 * ms)")
+    more = readme_python("rules.r_stdp")
+    code = "import brian2\nbrian2.prefs.codegen.target = 'numpy'\n" + code + more
+    code += "network.add(attach(loop, mine, {'D': dopamine.level}))\nnetwork.run(5 * ms)\n"
+    run_python(code, tmp_path)
+
+
 def readme_python(word: str) -> str:
     """The first piece of Python in the README that has the word, its paths made absolute."""
     pieces = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
