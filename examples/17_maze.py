@@ -6,7 +6,7 @@ a place, and a ring of 180 neurons that points where to go. The error of the val
 for all synapses. Beside it lives a second agent with the same ring, place cells and rewards, but no critic (R-max).
 Both lives are one program, compiled by Brian2.
 
-    python examples/17_maze.py [--seconds 1000] [--seed 0] [--codegen cpp_standalone] [--output maze.png]
+    python examples/17_maze.py [--seconds 500] [--seed 0] [--codegen cpp_standalone] [--output maze.png]
 """
 
 import argparse
@@ -71,7 +71,7 @@ def latencies(ax: Axes, both: dict[str, NDArray[np.float64]], limit: float) -> N
 def main() -> None:
     """Let both agents live, say how fast they are at the end, and draw what the first one has learnt."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=1000, help="of life")
+    parser.add_argument("--seconds", type=float, default=500, help="of life")
     parser.add_argument("--limit", type=float, default=50, help="seconds after which a trial ends")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--codegen", default="cpp_standalone", help="or numpy, for a short run without compiling")

@@ -11,7 +11,7 @@ filtered by kappa, times delta. The actor is a ring of directions, of which late
 only; the agent goes where the ring's activity points. `r_max` learns without a critic, from the reward itself.
 
     brain = actor_critic(Maze())
-    brain.network.run(1000 * second)
+    brain.network.run(500 * second)
 
 Numbers are those of two programs that repeat the paper (gw.c of numericalbrainorg/snsbook, SNNLab.jl by Akihiro-Na),
 where they agree; what was chosen here is said at each function. They have delta_u = 2 mV, as the actor here; the
@@ -239,7 +239,7 @@ def actor_critic(
     speed: Quantity = 80 * cm / second,
     eta_critic: Quantity = 0.1 * ms / mV,
     eta_actor: Quantity = 0.05 * ms / mV,
-    eta_reward: Quantity = 0.05 * ms,
+    eta_reward: Quantity = 0.06 * ms,
     tau_r: Quantity = 4 * second,
     critic_start: float = 1.0,
     critic_limits: tuple[float, float] = (0.75, 6.0),
@@ -251,9 +251,9 @@ def actor_critic(
     in `heading`. critic_start: mean of the critic's first weights. critic_limits, actor_limits: of weights.
     From gw.c: numbers of neurons, tau_r. Chosen: speed, rates of learning, first weights, limits.
 
-    The critic's first weights make a value of about 16 everywhere, more than there is, so that at first all that is
-    done is unlearnt: the agent explores. Their lower limit keeps the value positive. Without it walls bring the value
-    to V0, and where the value is negative -V/tau_r rewards whatever is done: the agent goes round in circles for good.
+    The critic's first weights make a value of about 16 everywhere. As no reward comes, what is done is unlearnt, and
+    the agent explores. Their lower limit keeps the value above 0. If walls made it negative, -V/tau_r would reward all
+    that is done away from them; if it stayed far above 0, all weights of the actor would fall: the agent stands still.
     """
     if method not in get_args(Method):
         raise ParameterError(f"method is {method!r}, expected one of {list(get_args(Method))}")
