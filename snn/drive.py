@@ -44,6 +44,8 @@ class Drive:
         self._calls: list[tuple[Clock, Callable[[], object]]] = []
         for obj in self._objects:
             self._calls += [(obj.clock, call) for call in _calls(obj)]
+        # What is called when those of the different dt tick that the key names.
+        self._called: dict[tuple[int, ...], list[Callable[[], object]]] = {}
         self._times = {
             clock: tuple(clock.variables[name].get_value() for name in ("timestep", "t", "dt"))
             for clock in self._clocks
@@ -62,6 +64,7 @@ class Drive:
     def after_each_step(self, clock: Clock, call: Callable[[], object]) -> None:
         """Let `call` be called at the end of every step of a clock."""
         self._calls.append((clock, call))
+        self._called.clear()
 
     def first_step(self, clock: Clock) -> int:
         """The step of a clock to which `reset` goes back."""
@@ -114,21 +117,33 @@ class Drive:
             t[0] = (now + 1) * dt_s
 
     def _advance_clocks(self, until_s: float) -> None:
-        times = self._times
-        ends = {clock: _steps(until_s, float(dt[0])) for clock, (_, _, dt) in times.items()}
+        """Clocks of one dt tick as one: `advance` has put all of them to the same step."""
+        ticking: dict[float, list[Clock]] = {}
+        for clock, (_, _, dt) in self._times.items():
+            ticking.setdefault(float(dt[0]), []).append(clock)
+        sizes = list(ticking)
+        steps = [int(self._times[ticking[dt_s][0]][0][0]) for dt_s in sizes]
+        ends = [_steps(until_s, dt_s) for dt_s in sizes]
+        times = [[self._times[clock][:2] for clock in clocks] for clocks in ticking.values()]
+        which = range(len(sizes))
         while True:
-            clock = min(times, key=lambda clock: times[clock][1][0])
-            if times[clock][0][0] >= ends[clock]:
+            now_s = [steps[k] * sizes[k] for k in which]
+            first = min(which, key=now_s.__getitem__)
+            if steps[first] >= ends[first]:
                 return
-            t_s, dt_s = times[clock][1][0], times[clock][2][0]
-            current = {c for c, (_, t, dt) in times.items() if abs(t[0] - t_s) <= Clock.epsilon_dt * min(dt[0], dt_s)}
-            for owner, call in self._calls:
-                if owner in current:
-                    call()
-            for ticking in current:
-                step, t, dt = times[ticking]
-                step[0] += 1
-                t[0] = step[0] * dt[0]
+            current = tuple(
+                k for k in which if abs(now_s[k] - now_s[first]) <= Clock.epsilon_dt * min(sizes[k], sizes[first])
+            )
+            if current not in self._called:
+                clocks = {clock for k in current for clock in ticking[sizes[k]]}
+                self._called[current] = [call for owner, call in self._calls if owner in clocks]
+            for call in self._called[current]:
+                call()
+            for k in current:
+                steps[k] += 1
+                for step, t in times[k]:
+                    step[0] = steps[k]
+                    t[0] = steps[k] * sizes[k]
 
 
 def _steps(until_s: float, dt_s: float) -> int:
