@@ -130,7 +130,7 @@ def cartpole_loop() -> Loop:
     on_and_off = [np.tile(np.repeat(pole_and_cart, pixels), 2) for pole_and_cart in ([1.0, 0.3], [20, 80])]
     agent = actor_critic(
         seen.channels, weights=[0.1, on_and_off[0]], tau=[20 * ms, on_and_off[1] * ms], interval=clock,
-        gamma=0.995, trace_decay=0.95, eta=0.003, eta_value=8e-4,
+        gamma=0.995, trace_decay=0.97, eta=0.003, eta_value=6e-4,
     )  # fmt: skip
     return loop(world, seen, agent)
 

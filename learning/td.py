@@ -111,11 +111,11 @@ def actor_critic(
     """An agent that hears the spikes of `eyes`, chooses one of `actions` an interval, and learns from reward.
 
     weights: what a spike of each of the eyes adds to a trail, one number for all of its neurons or one for each, 1 if
-    none are given; many spikes of little weight are less noise than few of much. gamma: what a reward is worth if it comes one interval later. trace_decay: lambda of
-    TD(lambda). eta, eta_value: learning rates of actors and critic; the critic's times the sum of all x**2 is to be
-    well below 1 - gamma*lambda, or its error grows. largest: size of an actor's weight. actors_each: of each
-    action. rho: rate of an actor that hears nothing. tau: of trails and of what they do to membranes; like weights, if it
-    is not one for all.
+    none are given; many spikes of little weight are less noise than few of much. gamma: what a reward is worth if it
+    comes one interval later. trace_decay: lambda of TD(lambda). eta, eta_value: learning rates of actors and critic;
+    the critic's times the sum of all x**2 is to be well below 1 - gamma*lambda, or its error grows. largest: size of an
+    actor's weight. actors_each: of each action. rho: rate of an actor that hears nothing. tau: of trails and of what
+    they do to membranes; if not one for all, then given like weights.
 
     On Brian2's clock, whose dt divides `interval`. Raises ParameterError if a number is out of its range.
     """
@@ -273,7 +273,7 @@ def _features(
         part : integer (constant)
         """,
         threshold="heard > 0",
-        reset="x += weight\nheard = 0",
+        reset="x += weight\nheard -= 1",  # what comes in this very step is heard already, and waits
         method="exact",
         name=f"{name}_features",
     )

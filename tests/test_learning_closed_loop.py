@@ -25,7 +25,7 @@ def test_the_error_at_a_fall_is_the_reward_less_the_value_before():
     assert life.td_error[0] == life.td_error[end + 1] == 0
     assert life.td_error[end] == pytest.approx(-1 - life.value[end - 1])
     inside = np.arange(2, end)
-    expected = 0.98 * life.value[inside] - life.value[inside - 1]
+    expected = 0.995 * life.value[inside] - life.value[inside - 1]
     assert life.td_error[inside] == pytest.approx(expected)
 
 
@@ -48,6 +48,16 @@ def test_nothing_is_learnt_without_learning_and_nothing_moves_without_motion_cha
     assert not life.values.any()
     assert set(life.returns) <= {-1.0, 1.0}
     assert loop.camera.motion.waiting[:].sum() == 0
+
+
+@pytest.mark.usefixtures("step")
+@pytest.mark.parametrize("make", [cartpole_loop, catch_loop])
+def test_all_that_happens_once_an_interval_shares_one_clock(make):
+    """The step, the frames of the camera and the control interval: three clocks."""
+    loop = make()
+    clocks = {one.clock for each in loop.network.objects for one in (each, *each.contained_objects)}
+    assert len(clocks) == 3
+    assert loop.agent.clock in clocks
 
 
 @pytest.mark.usefixtures("step")

@@ -194,6 +194,33 @@ def test_a_rate_can_fall_only_to_silence():
         assert neuron.level[0] == level
 
 
+def test_each_source_has_its_own_trail_and_value_and_actors_hear_it_so():
+    """A spike of weight 2 and tau 10 ms and one of 3 and 40 ms, 20 ms ago; V = w x, and so u.
+
+    A feature repeats what it heard one step later, which is when all that hears it begins to fade.
+    """
+    defaultclock.dt = 1 * ms
+    eyes = [SpikeGeneratorGroup(1, [0], [1] * ms), SpikeGeneratorGroup(2, [1], [1] * ms)]
+    agent = actor_critic(eyes, weights=[2, [5, 3]], tau=[10 * ms, [5, 40] * ms], rho=0 * Hz, interval=100 * ms)
+    agent.values.w = [1.0, 1.0, -1.0]
+    agent.policy.w = 0.5
+    Network(*eyes, *agent.objects).run(23 * ms)
+    trails = np.array([2 * np.exp(-20 / 10), 0, 3 * np.exp(-20 / 40)])
+    assert_allclose(agent.features.x[:], trails, rtol=1e-9)
+    assert_allclose(agent.critic.value[0], trails @ [1, 1, -1], rtol=1e-9)
+    assert_allclose(agent.actors.u[:], trails.sum() / 2, rtol=1e-9)
+
+
+def test_no_spike_is_lost_when_they_come_in_every_step():
+    """Five in five steps: the trail is the sum of five exponentials."""
+    defaultclock.dt = 1 * ms
+    eyes = SpikeGeneratorGroup(1, [0] * 5, [1, 2, 3, 4, 5] * ms)
+    agent = actor_critic(eyes, tau=10 * ms, rho=0 * Hz, interval=100 * ms)
+    Network(eyes, *agent.objects).run(10 * ms)
+    assert_allclose(agent.features.x[0], np.exp(-np.arange(3, 8) / 10).sum(), rtol=1e-9)
+    assert agent.features.heard[0] == 0
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
@@ -202,6 +229,7 @@ def test_a_rate_can_fall_only_to_silence():
         ({"interval": 1 * ms}, "expected two or more whole steps"),
         ({"rho": 3 * ms}, "rho is a quantity in .*, expected a rate"),
         ({"weights": [1, 1]}, "expected one for each of 1 sources"),
+        ({"tau": [20, 30] * ms}, "tau are 2, expected one for each of 1 sources"),
     ],
 )
 def test_an_agent_says_what_is_wrong(wrong, message):

@@ -26,7 +26,11 @@ _STATE = ("x", "x_dot", "theta", "theta_dot")
 
 
 def cartpole(
-    *, interval: Quantity | Clock = 20 * ms, most_steps: int = 500, reward_at_failure: float = -1.0, name: str = "cartpole"
+    *,
+    interval: Quantity | Clock = 20 * ms,
+    most_steps: int = 500,
+    reward_at_failure: float = -1.0,
+    name: str = "cartpole",
 ) -> NeuronGroup:
     """The world: `action`, 0 to the left or 1 to the right, is read; `reward`, `ended` and `truncated` are written.
 
