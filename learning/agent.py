@@ -7,9 +7,9 @@ plate (Krapp & Hengstenberg 1996). With a weight that grows across the picture t
 its sign the direction. Each sum is kept twice: one fades soon, which is motion, one late, which is where things are. A
 retina's cells spike at the rate of one of them or of its negative, divided by how strong all are together (Carandini &
 Heeger 2012, "Normalization as a canonical neural computation"). Beside them are cells that tell what has just been
-done, an efference copy (von Holst & Mittelstaedt 1950), which soon fades: how an action has changed the
-motion is not seen yet when the next one is chosen. What all these say is heard by the actors and the critic of
-`learning.td`, which learn while the network runs.
+done, an efference copy (von Holst & Mittelstaedt 1950), which soon fades: how an action has changed the motion is not
+seen yet when the next one is chosen. What all these say is heard by the actors and the critic of `learning.td`, which
+learn while the network runs.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -126,10 +126,10 @@ class EventAgent:
     spread. rate: of a cell whose sum is 1. efference: of an action that begins, in such units; 0: the agent does
     not know what it does. strength: what sums are divided by is 1 where their squares add up to much less than
     this. focus: while it grows older by so much, what the retina tells the actors becomes stronger by what it was
-    at first, so that chance, which they learn from, decides less and less (the gain of Aston-Jones & Cohen 2005),
-    and their learning rate smaller, so that a change of a weight changes as much as before; None: always the same.
-    record: names of groups whose spikes are kept in `spikes`: "retina", "agent_actors". Other options are those of
-    `learning.td.actor_critic`.
+    at first, so that chance, which they learn from, decides less and less (the gain of Aston-Jones & Cohen 2005);
+    None: always the same. settle: while it grows older by so much, its actors' learning rate falls to a half of
+    what it was at first, then to a third, and so on; None: never. record: names of groups whose spikes are kept in
+    `spikes`: "retina", "agent_actors". Other options are those of `learning.td.actor_critic`.
 
     `network` is an ordinary Brian2 network on Brian2's clock (1 ms is fine); `brain` its actors and critic.
     """
@@ -145,6 +145,7 @@ class EventAgent:
         strength: float = 4.0,
         efference: float = 1.0,
         focus: Quantity | None = None,
+        settle: Quantity | None = None,
         record: Sequence[str] = (),
         **options: Any,
     ) -> None:
@@ -167,7 +168,8 @@ class EventAgent:
         sums.run_regularly("m *= going", dt=interval, when="start", order=RESTART_ORDER)
         self.network = Network(self.eyes.group, sums, seeing, pool, pooling, deeds, retina, *self.brain.objects)
         self._stepper = Stepper(self.network, input=self.eyes, interval=interval, record=record, namespace={})
-        self._focus_s = np.inf if focus is None else float(focus)
+        self._focus_s, self._settle_s = (np.inf if age is None else float(age) for age in (focus, settle))
+        self._settled = 1.0
         self._gain, self._eta = (self.brain.policy.variables[name].get_value() for name in ("gain", "eta"))
         self._deeds = deeds.variables["m"].get_value()
         self.recorded = tuple(record)
@@ -189,8 +191,11 @@ class EventAgent:
         """
         relative = events.copy()
         relative["t"] -= since_us
-        before, self._gain[0] = self._gain[0], 1 + float(self._stepper.t) / self._focus_s
-        self._eta[0] *= before / self._gain[0]
+        now_s = float(self._stepper.t)
+        self._gain[0] = 1 + now_s / self._focus_s
+        settled = 1 + now_s / self._settle_s
+        self._eta[0] *= self._settled / settled
+        self._settled = settled
         self.spikes = self._stepper.step(relative)
         # The critic compares at the beginning of the next interval, when it has heard the events.
         critic = self.brain.critic

@@ -187,6 +187,19 @@ def test_an_end_clears_what_was_seen(agent):
     assert not sums(agent).any()
 
 
+def test_the_agent_focuses_and_settles_with_age():
+    """At 60 ms: the gain is 1 + 60/30, the learning rate a half after 60 ms; a rate of 0 stays 0."""
+    defaultclock.dt = 1 * ms
+    agent = EventAgent(fields(), 2, focus=30 * ms, settle=60 * ms, eta=0.01)
+    for _ in range(4):  # the last one begins at 60 ms
+        agent.act(NOTHING)
+    assert np.isclose(agent.brain.policy.gain[:], 3)
+    assert np.isclose(agent.brain.policy.eta[:], 0.005)
+    agent.brain.policy.eta = 0
+    agent.act(NOTHING)
+    assert agent.brain.policy.eta[:] == 0
+
+
 def test_a_life_is_its_episodes_and_the_seed_decides_it():
     """23 steps of episodes of 5 are 4 whole ones; the return is how often action 1 was taken."""
     defaultclock.dt = 1 * ms
