@@ -113,7 +113,9 @@ def test_the_example_of_nmnist_reads_real_samples(shared_data, tmp_path):
 def test_the_notebooks_run_and_nothing_in_them_warns(path):
     notebook = nbformat.read(path, as_version=4)
     stored = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(path.parent)}}).execute()
+    NotebookClient(
+        notebook, timeout=300, coalesce_streams=True, resources={"metadata": {"path": str(path.parent)}}
+    ).execute()
     found = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert [output.output_type for output in found] == [output.output_type for output in stored]
     assert not [output.text for output in found + stored if output.get("name") == "stderr"]
