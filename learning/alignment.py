@@ -11,7 +11,7 @@ exploded gradient is nobody's direction: so a rule has a cosine for each damping
 direction lowers the loss. An estimate here is that of a gradient: a step goes against it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +46,23 @@ def cosine(one: Arrays, other: Arrays) -> float:
         [_unit(np.ravel(part[name]).astype(float), _norm(part, names)) for name in names] for part in (one, other)
     ]
     return float(sum(a @ b for a, b in zip(*vectors, strict=True)))
+
+
+def noise(estimates: Iterable[Arrays]) -> float:
+    """Variance of estimates over the square of their mean's length: how many must be averaged to see the mean.
+
+    From several trials, or draws. Its own mean is biased by variance/count, which is taken off.
+
+    >>> noise([{"w": np.array([1.0, 1.0])}, {"w": np.array([1.0, -1.0])}, {"w": np.array([1.0, 0.0])}])
+    1.5
+    """
+    stacked = [np.concatenate([np.ravel(one[name]) for name in sorted(one)]) for one in estimates]
+    if len(stacked) < 2:
+        raise InputError(f"{len(stacked)} estimates came, expected two or more, whose spread can be seen")
+    values = np.array(stacked, float)
+    variance = values.var(axis=0, ddof=1).sum()
+    squared = np.square(values.mean(axis=0)).sum() - variance / len(values)
+    return float(variance / squared) if squared > 0 else np.inf
 
 
 def online_estimates(network: Network, rules: Mapping[str, EProp], trial: Quantity) -> dict[str, dict[str, NDArray]]:

@@ -43,6 +43,9 @@ def fresh_brian(request: pytest.FixtureRequest) -> Iterator[None]:
 
     kept = brian2.prefs.codegen.target, brian2.prefs.core.default_float_dtype
     brian2.prefs.codegen.target = "numpy"
+    # Where C++ is compiled, that takes longer than running it.
+    brian2.prefs.codegen.cpp.extra_compile_args_gcc = ["-w", "-O0"]
+    brian2.prefs.devices.cpp_standalone.extra_make_args_unix = ["-j2"]
     brian2.start_scope()
     brian2.defaultclock.dt = 0.1 * brian2.ms
     yield

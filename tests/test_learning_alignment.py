@@ -7,7 +7,7 @@ from uncompiled import uncompiled
 
 import learning
 from dvs.errors import InputError, ParameterError
-from learning.alignment import cosine, loss_change, online_estimates, weight_perturbation
+from learning.alignment import cosine, loss_change, noise, online_estimates, weight_perturbation
 from learning.e_prop import eprop
 from learning.losses import mean_squared_error
 from learning.surrogates import fast_sigmoid
@@ -71,6 +71,16 @@ def test_cosine_is_that_of_the_angle():
     assert cosine(one, {"a": np.array([-2.0, 0.0]), "b": np.zeros((1, 1))}) == pytest.approx(-1)
     assert cosine(one, {"a": np.array([0.0, 5.0]), "b": np.zeros((1, 1))}) == 0
     assert cosine(one, {"a": np.array([1.0, 0.0]), "b": np.array([[1.0]])}) == pytest.approx(1 / np.sqrt(2))
+
+
+def test_noise_is_how_many_estimates_must_be_averaged():
+    """A mean of length 1 in 4 dimensions, with normal numbers of sd 2: a variance of 16."""
+    rng = np.random.default_rng(0)
+    draws = [{"a": np.array([1.0, 0, 0, 0]) + 2 * rng.standard_normal(4)} for _ in range(20_000)]
+    assert noise(draws) == pytest.approx(16, rel=0.05)
+    assert noise(draws[:1] * 3) == 0
+    with pytest.raises(InputError, match="two or more"):
+        noise(draws[:1])
 
 
 def test_an_exploded_gradient_still_has_a_direction():
