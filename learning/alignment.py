@@ -53,7 +53,7 @@ def noise(estimates: Iterable[Arrays]) -> float:
 
     From several trials, or draws. Its own mean is biased by variance/count, which is taken off.
 
-    >>> noise([{"w": np.array([1.0, 1.0])}, {"w": np.array([1.0, -1.0])}, {"w": np.array([1.0, 0.0])}])
+    >>> round(noise([{"w": np.array([1.0, 1.0])}, {"w": np.array([1.0, -1.0])}, {"w": np.array([1.0, 0.0])}]), 6)
     1.5
     """
     stacked = [np.concatenate([np.ravel(one[name]) for name in sorted(one)]) for one in estimates]

@@ -333,11 +333,10 @@ def test_critic_and_actor_learn_while_the_network_runs():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["TD-LTP", "R-max"])
-def test_it_is_compiled_as_one_program(tmp_path, method):
+def test_it_is_compiled_as_one_program(tmp_path):
     set_device("cpp_standalone", directory=str(tmp_path / "code"), build_on_run=True)
     seed(8)
-    brain = actor_critic(Maze(hold=50 * ms), method=method, critics=10, actors=12)
+    brain = actor_critic(Maze(hold=50 * ms), critics=10, actors=12)
     brain.network.run(500 * ms)
     assert np.ptp(brain.to_actor.w[:]) > 0.1
     device.reinit()
