@@ -3,18 +3,16 @@
 import math
 import os
 from collections import deque
-from contextlib import ExitStack
-from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dvs.errors import FormatError, InputError, ParameterError
+from dvs.errors import InputError, ParameterError
 from dvs.events import EventArray, check_events, empty_events
+from dvs.film import Film
 from dvs.luminance import Encoding
-from dvs.new_file import clear_errors, new_file
 from dvs.rendering import Palette, Picture, end_us, find_palette, last_polarity, make_shutter, screen_codes
 
 # The film is drawn in 256 colours, all that a .gif can hold: greys for video and caption, then
@@ -24,7 +22,6 @@ _GREYS = 253
 _GAP_PX = 8
 _CAPTION_PX = 24
 _SMALLEST_HEIGHT_PX = 240
-_FASTEST_GIF_FPS = 50
 
 
 class Preview:
@@ -74,7 +71,7 @@ class Preview:
         self._until_us = start_us
         self._waiting = empty_events()  # events that pictures to come will show
         self._frames: deque[tuple[float, NDArray]] = deque()  # the one on show, then those to come
-        self._film = _Film(Path(path), self._draw().shape, _colours(self._palette), fps, overwrite)
+        self._film = Film(Path(path), self._draw().shape, fps=fps, colours=_colours(self._palette), overwrite=overwrite)
 
     def show(self, frame: NDArray, t_us: float) -> None:
         """Show this frame (height, width) on the left from t_us on."""
@@ -162,52 +159,3 @@ def _colours(palette: Palette) -> NDArray[np.uint8]:
     greys = np.linspace(0, 255, _GREYS).round()[:, None].repeat(3, axis=1)
     colours = np.vstack([greys, palette.background, palette.off, palette.on])
     return np.insert(colours, 0, 255, axis=1).astype(np.uint8)
-
-
-class _Film:
-    """Pictures of one size, encoded one by one into a file; leaving its block gives the file its name."""
-
-    def __init__(
-        self, target: Path, shape: tuple[int, int], colours: NDArray[np.uint8], fps: float, overwrite: bool
-    ) -> None:
-        import av
-
-        self._target = target
-        self._colours = colours
-        kind = target.suffix.lower()
-        if kind not in (".mp4", ".gif"):
-            raise FormatError(f"a preview is an .mp4 or a .gif, not {target.name}; choose one of these")
-        if kind == ".gif" and fps > _FASTEST_GIF_FPS:
-            raise ParameterError(
-                f"fps = {fps:g}; players slow a .gif down beyond {_FASTEST_GIF_FPS}, give less or write .mp4"
-            )
-        with ExitStack() as stack:
-            temporary = stack.enter_context(new_file(target, overwrite=overwrite))
-            self._container = stack.enter_context(av.open(str(temporary), "w", format=kind[1:]))
-            codec, options = ("gif", {}) if kind == ".gif" else ("libx264", {"crf": "18", "preset": "veryfast"})
-            rate = Fraction(fps).limit_denominator(10_000)
-            self._stream = self._container.add_stream(codec, rate=rate, options=options)
-            self._stream.height, self._stream.width = shape
-            self._stream.pix_fmt = "pal8" if kind == ".gif" else "yuv420p"
-            self._open = stack.pop_all()
-
-    def add(self, picture: Picture) -> None:
-        """Encode a picture of indices."""
-        import av
-
-        frame = av.VideoFrame.from_ndarray((picture, self._colours), format="pal8")
-        with clear_errors(self._target):
-            self._container.mux(self._stream.encode(frame))
-
-    def __enter__(self) -> "_Film":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with clear_errors(self._target):
-            if kind is None:
-                with self._open:
-                    self._container.mux(self._stream.encode())
-            else:
-                self._open.__exit__(kind, error, trace)

@@ -2,8 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from contextlib import ExitStack
-from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -15,7 +13,7 @@ from numpy.typing import NDArray
 from dvs.charts import INK, OFF, ON
 from dvs.errors import FormatError, ParameterError
 from dvs.events import EventArray
-from dvs.new_file import clear_errors, new_file
+from dvs.film import Film
 from dvs.rendering import accumulate
 from learning.agent import EventAgent, Life, train
 from snn.probes.pictures import name_axes, prepare
@@ -45,7 +43,7 @@ def film(
     """
     rates = [synapses.variables["eta"].get_value() for synapses in (agent.brain.values, agent.brain.policy)]
     kept = [rate.copy() for rate in rates]
-    with _Film(Path(path), env, agent, every, overwrite) as pictures:
+    with _Scene(Path(path), env, agent, every, overwrite) as pictures:
         try:
             for rate in rates:
                 rate[:] = 0
@@ -55,18 +53,17 @@ def film(
                 rate[:] = before
 
 
-class _Film:
+class _Scene:
     """Draws and encodes a picture after each `every` steps."""
 
     def __init__(self, target: Path, env: "EventEnv", agent: EventAgent, every: int, overwrite: bool) -> None:
-        import av
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 
         if target.suffix.lower() != ".mp4":
             raise FormatError(f"a film is an .mp4, not {target.name}; choose that suffix")
         if every < 1:
             raise ParameterError(f"every is {every}, expected 1 or more steps a picture")
-        self._target, self._env, self._every = target, env, every
+        self._env, self._every = env, every
         self._groups = agent.recorded
         if not self._groups:
             raise ParameterError('the agent records no spikes; make it with record=["retina", "agent_actors"]')
@@ -80,13 +77,8 @@ class _Film:
         self._canvas = FigureCanvasAgg(self._figure)
         self._canvas.draw()
         width, height = self._canvas.get_width_height()
-        with ExitStack() as stack:
-            temporary = stack.enter_context(new_file(target, overwrite=overwrite))
-            self._container = stack.enter_context(av.open(str(temporary), "w", format="mp4"))
-            rate = Fraction(1 / (self._step_s * every)).limit_denominator(10_000)
-            self._stream = self._container.add_stream("libx264", rate=rate, options={"crf": "18", "preset": "veryfast"})
-            self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
-            self._open = stack.pop_all()
+        fps = 1 / (self._step_s * every)
+        self._film = Film(target, (height, width), fps=fps, overwrite=overwrite)
 
     def watch(self, agent: EventAgent, events: EventArray, info: dict[str, Any]) -> None:
         """Keep what happened in this step; draw it if it is time."""
@@ -141,8 +133,6 @@ class _Film:
         return accumulate(seen, self._env.width, self._env.height, "light")
 
     def _take(self, info: dict[str, Any]) -> None:
-        import av
-
         self._world.set_data(np.asarray(self._env.render()))
         self._events.set_data(self._picture())
         self._clock.set_text(f"{info['until_us'] * 1e-6:.2f} s")
@@ -160,20 +150,12 @@ class _Film:
             if reach > max(-low, high):
                 curve.axes.set_ylim(-1.2 * reach, 1.2 * reach)
         self._canvas.draw()
-        picture = np.asarray(self._canvas.buffer_rgba())[..., :3]
-        with clear_errors(self._target):
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-            self._container.mux(self._stream.encode(frame))
+        self._film.add(np.asarray(self._canvas.buffer_rgba())[..., :3])
 
-    def __enter__(self) -> "_Film":
+    def __enter__(self) -> "_Scene":
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with clear_errors(self._target):
-            if kind is None:
-                with self._open:
-                    self._container.mux(self._stream.encode())
-            else:
-                self._open.__exit__(kind, error, trace)
+        self._film.__exit__(kind, error, trace)

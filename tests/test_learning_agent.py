@@ -1,13 +1,15 @@
+import av
 import numpy as np
 import pytest
 from brian2 import defaultclock, ms, second
 
-from dvs.errors import InputError, ParameterError
+from dvs.errors import FormatError, InputError, OutputError, ParameterError
 from dvs.events import empty_events, make_events
 
 gymnasium = pytest.importorskip("gymnasium")
 
 from learning.agent import EventAgent, WideFields, decorrelated, ramps, train  # noqa: E402
+from learning.agent_video import film  # noqa: E402
 from learning.event_env import EventEnv  # noqa: E402
 
 NOTHING = empty_events()
@@ -233,3 +235,23 @@ def test_an_action_that_pays_is_taken_more_often():
 def test_what_cannot_be_is_said(make, message):
     with pytest.raises(ParameterError, match=message):
         make()
+
+
+def test_a_film_of_an_agent_has_a_picture_for_each_step_and_teaches_nothing(tmp_path):
+    """Seven steps of 20 ms: seven pictures at 50 a second; weights stay what they were."""
+    defaultclock.dt = 1 * ms
+    env = EventEnv(Bars(), size=(20, 4))
+    agent = EventAgent(fields(20, 4, ((0, 2), (2, 4))), 2, record=["retina", "agent_actors"])
+    train(env, agent, 20, seed=1)
+    before = [np.array(synapses.w[:]) for synapses in (agent.brain.values, agent.brain.policy)]
+    film(tmp_path / "agent.mp4", env, agent, steps=7)
+    with av.open(str(tmp_path / "agent.mp4")) as file:
+        pictures = list(file.decode(video=0))
+    assert len(pictures) == 7
+    assert float(pictures[1].time - pictures[0].time) == pytest.approx(0.02)
+    after = [np.array(synapses.w[:]) for synapses in (agent.brain.values, agent.brain.policy)]
+    assert all(np.array_equal(old, new) for old, new in zip(before, after, strict=True))
+    with pytest.raises(OutputError, match="exists"):
+        film(tmp_path / "agent.mp4", env, agent, steps=1)
+    with pytest.raises(FormatError, match=r"a film is an \.mp4"):
+        film(tmp_path / "agent.avi", env, agent, steps=1)
