@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from dvs.errors import InputError, ParameterError
 from learning.derivation import derive
-from learning.eligibility import ELIGIBILITY, eligibility, low_pass
+from learning.eligibility import ELIGIBILITY, eligibility, low_pass, unit_of_quotient
 from learning.optimisers import SGD, Optimiser
 from learning.plasticity import TRIAL_ORDER, Plasticity, Rule, attach, pairs_of
 from learning.reading import Population, Projection, read_network
@@ -150,19 +150,17 @@ def eprop(
     }
     for name, (projection, synapses, weight) in parts.learning.items():
         if projection.target == parts.readout.name:
-            rule, factors = _of_readout(parts, projection, synapses, weight, share), {"error": errors.error}
+            rule, factors = _of_readout(parts, projection, synapses, weight, share)
+            factors = {**factors, "error": errors.error}
         else:
             if projection.target not in signals:
                 signals[projection.target] = _signals(parts, projection.target, trial if rate else None)
-            factors = {"L": signals[projection.target].L}
+            rule, factors = _of_hidden(parts, projection, synapses, weight, share, rate, trial, memory)
+            factors = {**factors, "L": signals[projection.target].L}
             factors |= {"spike_count": signals[projection.target].spike_count} if rate else {}
-            rule = _of_hidden(parts, projection, synapses, weight, share, rate, trial, memory)
-        rule, more = rule
         if feedback == "adaptive" and projection.target == parts.readout.name and decay:
             rule = replace(rule, after_trial="w *= 1 - decay", parameters={**rule.parameters, "decay": decay})
-        plasticity[name] = attach(
-            synapses, rule, {**factors, **more}, weight=weight, name=f"{synapses.name}_eprop*", **options
-        )
+        plasticity[name] = attach(synapses, rule, factors, weight=weight, name=f"{synapses.name}_eprop*", **options)
     for name, heard in signals.items():
         brought[name] = _feedback(parts, name, errors, heard, feedback, rng)
         if feedback == "adaptive":
@@ -276,7 +274,7 @@ def _errors(
         f"""seen : {text}
         wanted : {text}
         share : 1
-        error : {"1" if dim is DIMENSIONLESS else f"1/{text}"}
+        error : {unit_of_quotient(DIMENSIONLESS, dim)}
         loss : 1
         last_loss : 1
         counts : 1 (shared)""",
@@ -327,9 +325,9 @@ def _weight_size(synapses: Synapses, weight: str) -> Quantity:
         return 1.0
     try:
         size = float(np.sqrt(np.mean(np.square(variable.get_value()))))
-    except NotImplementedError:
+    except NotImplementedError:  # standalone: known only when it runs
         size = 0.0
-    return Quantity(size if size > 0 else 1.0, dim=variable.dim) if size > 0 else get_unit(variable.dim)
+    return Quantity(size, dim=variable.dim) if size > 0 else get_unit(variable.dim)
 
 
 def _of_readout(
@@ -388,8 +386,7 @@ def _of_hidden(
     parameters = {**traces.parameters, **heard.parameters, "share": share, "w_size": _weight_size(synapses, weight)}
     equations, step, after_trial = f"{traces.equations}\n{heard.equations}", heard.step, ""
     if rate is not None:
-        per_weight = "1" if of is DIMENSIONLESS else f"1/{unit_text(get_unit(of))}"
-        equations += f"\n{ELIGIBILITY}_sum : {per_weight}"
+        equations += f"\n{ELIGIBILITY}_sum : {unit_of_quotient(DIMENSIONLESS, of)}"
         step += f"\n{ELIGIBILITY}_sum += {ELIGIBILITY}"
         # The rate of a trial times its derivative by the weight, both in kHz.
         after_trial = (
@@ -508,10 +505,7 @@ def _adapting(
 
 def _restarting(group: NeuronGroup, p: Population, trial: Quantity) -> NeuronGroup:
     """Puts the states of a group back to where they began, at the start of each trial."""
-    units = {
-        state: repr(get_unit(dim)) if (dim := group.variables[state].dim) is not DIMENSIONLESS else "1"
-        for state in p.states
-    }
+    units = {state: unit_text(get_unit(group.variables[state].dim)) for state in p.states}
     curtain = NeuronGroup(
         len(group),
         "\n".join(f"start_{state} : {unit} (constant)" for state, unit in units.items()),

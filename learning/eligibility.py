@@ -115,13 +115,13 @@ def eligibility(
         raise InputError(f"{said} is always 0: the weight does not act on what {sorted(goal)} of {p.name} depends on")
     names = _Names(group, synapses, p, weight, namespace)
     unit = names.unit
-    equations = [f"epsilon_{state} : {_unit(names.dim(state), unit)}" for state in states]
+    equations = [f"epsilon_{state} : {unit_of_quotient(names.dim(state), unit)}" for state in states]
     before = _propagation(derivation, states, names)
     regularly = {"before_groups": before} if before else {}
     on_pre = _arrival(direct, states, projection, p.guarded, names)
     on_post = None
     if output is None:
-        equations.append(f"{ELIGIBILITY} : {_unit(DIMENSIONLESS, unit)}")
+        equations.append(f"{ELIGIBILITY} : {unit_of_quotient(DIMENSIONLESS, unit)}")
         regularly["after_groups"] = _crossing(
             derivation, states, names, surrogate or fast_sigmoid(), distance(p, scale)
         )
@@ -190,7 +190,9 @@ def low_pass(
         rows[f"heard_{state}"] = " + ".join(terms) or f"0*heard_{state}"
     return LowPass(
         trace=f"heard_{output}",
-        equations="\n".join(f"heard_{state} : {_unit(names.dim(state), names.unit, of)}" for state in states),
+        equations="\n".join(
+            f"heard_{state} : {unit_of_quotient(names.dim(state), names.unit, of)}" for state in states
+        ),
         step="\n".join(_assigned(rows)),
         parameters=names.parameters,
     )
@@ -289,7 +291,7 @@ class _Names:
         return known
 
 
-def _unit(above: Dimension, *below: Dimension) -> str:
+def unit_of_quotient(above: Dimension, *below: Dimension) -> str:
     """The unit of a quotient as equations spell it."""
     if functools.reduce(truediv, below, above) is DIMENSIONLESS:
         return "1"
