@@ -107,7 +107,7 @@ def _hardware(run: CompiledLoop) -> Mapping[str, Callable[[Life, int], dict]]:
     def with_weights(change: Callable[[np.ndarray, np.random.Generator], np.ndarray]) -> Callable[[Life, int], dict]:
         def settings(life: Life, seed: int) -> dict:
             weights = change(life.policy.ravel(), np.random.default_rng(seed))
-            return {agent.policy.w: weights, agent.policy.eta: 0.0, agent.values.eta: 0.0}
+            return {agent.policy.w: weights, **agent.ablation("learning")}
 
         return settings
 

@@ -170,7 +170,8 @@ class EventAgent:
         self._stepper = Stepper(self.network, input=self.eyes, interval=interval, record=record, namespace={})
         self._focus_s, self._settle_s = (np.inf if age is None else float(age) for age in (focus, settle))
         self._settled = 1.0
-        self._gain, self._eta = (self.brain.policy.variables[name].get_value() for name in ("gain", "eta"))
+        self._gain = self.brain.policy.variables["gain"].get_value()
+        self._eta = self.brain.policy_learning.variables["eta"].get_value()
         self._deeds = deeds.variables["m"].get_value()
         self.recorded = tuple(record)
         self.spikes: Mapping[str, SpikeTrains] = {}

@@ -41,7 +41,8 @@ def film(
     film. every: one picture for so many steps. Returns the episodes. Raises `OutputError` where the file exists or
     cannot be written, `FormatError` for another suffix, and `ParameterError` for an agent that records no spikes.
     """
-    rates = [synapses.variables["eta"].get_value() for synapses in (agent.brain.values, agent.brain.policy)]
+    learning = (agent.brain.values_learning, agent.brain.policy_learning)
+    rates = [synapses.variables["eta"].get_value() for synapses in learning]
     kept = [rate.copy() for rate in rates]
     with _Scene(Path(path), env, agent, every, overwrite) as pictures:
         try:

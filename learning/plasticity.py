@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from brian2 import Quantity, Synapses, get_device, have_same_dimensions, second
+from brian2 import Clock, Quantity, Synapses, get_device, have_same_dimensions, second
 from brian2.core.variables import Variable, VariableView
 from brian2.equations.equations import SUBEXPRESSION, Equations
 from brian2.parsing.expressions import parse_expression_dimensions
@@ -25,16 +25,15 @@ from brian2.utils.stringtools import get_identifiers
 from numpy.typing import NDArray
 
 from dvs.errors import InputError, ParameterError
-from learning.online import updating
+from learning.online import Update, updating
 from learning.optimisers import Optimiser
 from snn.parameters import unit_text
 from snn.statements import statements
 
 Value = Quantity | float
 
-# Where in a step, at "end": the learning signals are ready before it, traces are forgotten after it.
+# Where in a step, at "end" unless said otherwise: the learning signals are ready before it.
 CHANGE_ORDER = 10
-_FORGET_ORDER = 20
 # Where at "start" of a step: before monitors look.
 _CORRECT_ORDER, _APPLY_ORDER, TRIAL_ORDER = -30, -20, -10
 
@@ -46,9 +45,10 @@ class Rule:
     equations: what a synapse remembers, as equations of Brian2's Synapses; {unit} is the unit of the weight. on_pre,
     on_post: what spikes do to that. regularly: statements of every step, by Brian2's slots ("before_groups",
     "after_groups", "before_resets", "end" ...). change: an expression, by how much the weight `w` changes in a step, of
-    the traces, third factors, `w`, `dt`, and variables of both neurons (`v_post`, `x_pre`). after_trial: statements at
-    the end of a trial, before changes that were summed are applied; the sum is `change_sum`. parameters become the
-    namespace; start: initial values of traces. method: of integration. source: author, year.
+    the traces, third factors, `w`, `dt`, and variables of both neurons (`v_post`, `x_pre`). after_change: statements
+    right after it. after_trial: statements at the end of a trial, before changes that were summed are applied; the sum
+    is `change_sum`. parameters become the namespace; start: initial values of traces, and of what is (shared). method:
+    of integration. source: author, year.
 
     >>> Rule(
     ...     name="hebb",
@@ -66,6 +66,7 @@ class Rule:
     on_post: str | None = None
     regularly: Mapping[str, str] = field(default_factory=dict, hash=False)
     change: str
+    after_change: str = ""
     after_trial: str = ""
     parameters: Mapping[str, Value] = field(default_factory=dict, hash=False)
     start: Mapping[str, Value] = field(default_factory=dict, hash=False)
@@ -84,7 +85,7 @@ class Rule:
     def text(self) -> str:
         """The rule as it is read, line by line."""
         parts = {"": self.equations, "on_pre": self.on_pre, "on_post": self.on_post, **self.regularly}
-        parts |= {"each step": f"w += {self.change}", "after each trial": self.after_trial}
+        parts |= {"each step": f"w += {self.change}\n{self.after_change}", "after each trial": self.after_trial}
         lines = []
         for when, code in parts.items():
             lines += [f"{when + ':' if when else '':18}{line}" for line in statements(code or "")]
@@ -114,7 +115,9 @@ def attach(
     every: Quantity | None = None,
     trial: Quantity | None = None,
     forget: VariableView | str | None = None,
-    dt: Quantity | None = None,
+    dt: Quantity | Clock | None = None,
+    when: str = "end",
+    order: int = CHANGE_ORDER,
     name: str | None = None,
 ) -> Plasticity:
     """A companion that changes the weights of synapses by a rule; add it to the Network beside them.
@@ -124,14 +127,19 @@ def attach(
     Synapses as many as these, that of the same synapse. limits: of the weight. every: changes are summed and applied
     so often, else in every step. trial: how often the rule's `after_trial` runs, `every` unless given. optimiser: takes
     the summed change as minus the gradient; a number as learning rate, no schedule. forget: a variable of a group of
-    one neuron; where it is not 0 all traces are 0 at the end of the step (an episode ends); or "trial": after each.
-    dt: of the rule's own steps, the synapses' unless given; spikes are heard when they come.
+    one neuron; where it is not 0 all traces are 0 after the change (an episode ends); or "trial": after each. dt: of
+    the rule's own steps, or their clock, the synapses' unless given; spikes are heard when they come. when, order:
+    where in such a step the weight changes, one of Brian2's slots and the order in it.
 
     Works in every target of Brian2; in C++ standalone the synapses must have been connected by arrays, with
     connect(i=..., j=...). Raises ParameterError if a name is missing or a unit does not fit, and InputError if the
     synapses are not connected yet.
     """
     unit = _weight_unit(synapses, weight)
+    if isinstance(forget, str) and (forget != "trial" or every is None):
+        raise ParameterError(f"forget is {forget!r}, expected a variable of one neuron, or 'trial' with every=")
+    own_clock = dt if isinstance(dt, Clock) else None
+    dt = own_clock.dt if own_clock else dt
     if dt is not None:
         _check_period("dt", dt, synapses)
     pairs, delay = pairs_of(synapses), _delay(synapses)
@@ -149,8 +157,8 @@ def attach(
         delay=delay if np.ndim(delay) == 0 and rule.on_pre else None,
         namespace={**rule.parameters, **update.parameters},
         method=rule.method,
-        clock=synapses.clock if dt is None else None,
-        dt=dt,
+        clock=synapses.clock if dt is None else own_clock,
+        dt=None if own_clock else dt,
         name=name or f"{synapses.name}_{re.sub(r'[^0-9a-zA-Z_]', '_', rule.name)}*",
     )
     companion.rule, companion.synapses, companion.weight = rule, synapses, weight
@@ -166,36 +174,43 @@ def attach(
         setattr(companion, trace, value)
     for slot, code in rule.regularly.items():
         companion.run_regularly(code, when=slot)
-    if every is None:
-        companion.run_regularly(update.each_step.format(change=f"({rule.change})"), when="end", order=CHANGE_ORDER)
-    else:
-        _check_period("every", every, companion)
-        if trial is not None:
-            _check_period("trial", trial, companion)
-        companion.run_regularly(f"change_sum += {rule.change}", when="end", order=CHANGE_ORDER)
-        if rule.after_trial:
-            companion.run_regularly(rule.after_trial, dt=trial or every, when="start", order=_CORRECT_ORDER)
-        if update.shared:
-            companion.run_regularly(update.shared, dt=every, when="start", order=_APPLY_ORDER - 1)
-        companion.run_regularly(
-            f"{update.summed}\nchange_sum = 0*change_sum", dt=every, when="start", order=_APPLY_ORDER
-        )
-    if isinstance(forget, str):
-        if forget != "trial" or every is None:
-            raise ParameterError(f"forget is {forget!r}, expected a variable of one neuron, or 'trial' with every=")
-        companion.run_regularly(_zero(rule), dt=trial or every, when="start", order=TRIAL_ORDER)
-    elif forget is not None:
+    if forget is not None and not isinstance(forget, str):
         _refer(companion, "forgotten", forget)
-        companion.run_regularly(
-            "\n".join(f"{trace} *= int(forgotten == 0*forgotten)" for trace in rule.traces),
-            when="end",
-            order=_FORGET_ORDER,
-        )
+    companion.run_regularly(_each_step(companion, update, summed=every is not None), when=when, order=order)
+    if every is not None:
+        _apply_sums(companion, update, every, trial, forget=forget == "trial")
     return companion
 
 
-def _zero(rule: Rule) -> str:
-    return "\n".join(f"{trace} = 0*{trace}" for trace in rule.traces)
+def _each_step(companion: Plasticity, update: Update, *, summed: bool) -> str:
+    """The change, or its sum; what follows it; and forgetting, if a variable says when."""
+    rule = companion.rule
+    lines = [
+        f"change_sum += {rule.change}" if summed else update.each_step.format(change=f"({rule.change})"),
+        rule.after_change,
+    ]
+    if "forgotten" in companion.variables:
+        lines += [f"{trace} *= int(forgotten == 0*forgotten)" for trace in rule.traces]
+    return "\n".join(lines)
+
+
+def _apply_sums(
+    companion: Plasticity, update: Update, every: Quantity, trial: Quantity | None, *, forget: bool
+) -> None:
+    """Every so often the summed change is corrected and applied, and traces are forgotten."""
+    rule = companion.rule
+    for name, period in (("every", every), ("trial", trial)):
+        if period is not None:
+            _check_period(name, period, companion)
+    at_start, at_trials = {"dt": every, "when": "start"}, {"dt": trial or every, "when": "start"}
+    if rule.after_trial:
+        companion.run_regularly(rule.after_trial, **at_trials, order=_CORRECT_ORDER)
+    if update.shared:
+        companion.run_regularly(update.shared, **at_start, order=_APPLY_ORDER - 1)
+    companion.run_regularly(f"{update.summed}\nchange_sum = 0*change_sum", **at_start, order=_APPLY_ORDER)
+    if forget:
+        zero = "\n".join(f"{trace} = 0*{trace}" for trace in rule.traces)
+        companion.run_regularly(zero, **at_trials, order=TRIAL_ORDER)
 
 
 def _weight_unit(synapses: Synapses, weight: str) -> Quantity:
@@ -263,6 +278,8 @@ def _delay(synapses: Synapses) -> Quantity | None:
 
 def _refer(companion: Plasticity, name: str, view: VariableView) -> None:
     group, variable = view.group, view.name
+    if companion.variables.get(name) is group.variables[variable]:
+        return  # Brian2 lets synapses say `v` for `v_post`
     if name in companion.variables:
         raise ParameterError(f"{name!r} is a variable of the rule already; give the factor another name")
     if isinstance(group, Synapses):
@@ -288,7 +305,8 @@ def _same_pairs(synapses: Synapses, companion: Plasticity) -> bool:
 
 
 def _names(rule: Rule) -> set[str]:
-    texts = [rule.equations, rule.on_pre, rule.on_post, *rule.regularly.values(), rule.change, rule.after_trial]
+    texts = [rule.equations, rule.on_pre, rule.on_post, *rule.regularly.values()]
+    texts += [rule.change, rule.after_change, rule.after_trial]
     return set().union(*(get_identifiers(text) for text in texts if text))
 
 

@@ -7,7 +7,8 @@ V with what it was one interval ago, and what comes out is one number for all sy
 
 The actors are neurons that spike by chance, at rho exp(u) (escape noise). Those of an action vote for it with their
 spikes; the most votes of an interval win. A synapse keeps an eligibility z, which fades by gamma*trace_decay an
-interval, and the neuromodulator turns it into change, w <- w + eta*td_error*z (Sutton & Barto 2018, section 13.5):
+interval, and the neuromodulator turns it into change, w <- w + eta*td_error*z (Sutton & Barto 2018, section 13.5).
+That is the rule `td_lambda`, for two trails:
 
     of the critic              z <- gamma*trace_decay*z + x
     of an actor of action a    z <- gamma*trace_decay*z + (chosen(a) - P(a))*x
@@ -44,6 +45,7 @@ from brian2.core.variables import VariableView
 from numpy.typing import ArrayLike, NDArray
 
 from dvs.errors import ParameterError
+from learning.plasticity import Plasticity, Rule, attach
 from snn.parameters import unit_words
 
 Without = Literal["critic", "learning", "error", "decrease"]
@@ -58,9 +60,9 @@ class ActorCritic:
 
     critic: one neuron; `value` and `td_error` to record, `reward`, `ended` and `truncated` to write. choice: one
     neuron; its `action` is a whole number from 0. features: a neuron for each one of the eyes, with the trail x of its
-    spikes. actors: first those of action 0; an actor whose `alive` is 0 is silent. values, policy: the plastic synapses
-    from the features to the critic and to the actors, with weights `w`, eligibility `z` and learning rate `eta`. clock:
-    of the intervals.
+    spikes. actors: first those of action 0; an actor whose `alive` is 0 is silent. values, policy: the synapses from
+    the features to the critic and to the actors, with weights `w`. values_learning, policy_learning: what changes
+    these, with eligibility `z` and learning rate `eta`. clock: of the intervals.
     """
 
     critic: NeuronGroup
@@ -69,6 +71,8 @@ class ActorCritic:
     actors: NeuronGroup
     values: Synapses
     policy: Synapses
+    values_learning: Plasticity
+    policy_learning: Plasticity
     clock: Clock
     objects: tuple[BrianObject, ...]
 
@@ -86,7 +90,7 @@ class ActorCritic:
             raise ParameterError(f"without is {without!r}, expected one of {list(get_args(Without))}")
         return {
             "critic": {self.values.gain: 0.0},
-            "learning": {self.values.eta: 0.0, self.policy.eta: 0.0},
+            "learning": {self.values_learning.eta: 0.0, self.policy_learning.eta: 0.0},
             "error": {self.critic.chance: 1.0},
             "decrease": {self.critic.rectified: 1.0},
         }[without]
@@ -148,33 +152,50 @@ def actor_critic(
     actors.run_regularly("p = alive*clip(rho*dt*exp(u), 0, 1)\nexpected += p", when="before_thresholds")
     choice, options, voting = _choice(actors, actions, clock, name)
     values, policy = (
-        Synapses(
-            features, target, "w : 1\nz : 1\neta : 1 (shared)\ngain : 1 (shared)", on_pre=on_pre, name=f"{name}_{what}"
-        )
-        for target, on_pre, what in (
-            (critic, _hearing("value", len(taus_s)), "values"),
-            (actors, _hearing("u", len(taus_s)), "policy"),
-        )
+        _all_to_all(features, target, _hearing(membrane, len(taus_s)), f"{name}_{what}")
+        for target, membrane, what in ((critic, "value", "values"), (actors, "u", "policy"))
     )
-    at_start = {"clock": clock, "when": "start"}
-    for synapses, rate, new, change in (
-        (values, eta_value, "x_pre", "w + eta*dopamine*z"),
-        (policy, eta, "will_post*x_pre", "clip(w + eta*dopamine*z, -largest, largest)"),
-    ):
-        pre, post = len(synapses.source), len(synapses.target)
-        synapses.connect(i=np.repeat(np.arange(pre), post), j=np.tile(np.arange(post), pre))
-        synapses.eta, synapses.gain = rate, 1
-        synapses.namespace.update(fade=gamma * trace_decay, largest=largest)
-        for variable in ("dopamine", "going"):
-            synapses.variables.add_reference(variable, critic, variable, index="0")
-        synapses.run_regularly(f"w = {change}\nz = going*(fade*z + {new})", **at_start, order=_CHANGE_ORDER)
+    fade = gamma * trace_decay
+    values_learning, policy_learning = (
+        attach(
+            synapses, td_lambda(eta=rate, fade=fade, trail=trail), {"dopamine": critic.dopamine},
+            limits=limits, forget=critic.ended, dt=clock, when="start", order=_CHANGE_ORDER,
+            name=f"{synapses.name}_learning",
+        )
+        for synapses, rate, trail, limits in (
+            (values, eta_value, "x_pre", (None, None)),
+            (policy, eta, "will_post*x_pre", (-largest, largest)),
+        )
+    )  # fmt: skip
     for group, code in ((features, "x *= going"), (actors, _times_going("u", len(taus_s)))):
         group.variables.add_reference("going", critic, "going", index="0")
-        group.run_regularly(code, **at_start, order=RESTART_ORDER)
+        group.run_regularly(code, clock=clock, when="start", order=RESTART_ORDER)
     return ActorCritic(
         critic=critic, choice=choice, features=features, actors=actors, values=values, policy=policy, clock=clock,
-        objects=(features, *hearing, critic, actors, options, choice, *voting, values, policy),
+        values_learning=values_learning, policy_learning=policy_learning,
+        objects=(
+            features, *hearing, critic, actors, options, choice, *voting, values, policy, values_learning,
+            policy_learning,
+        ),
     )  # fmt: skip
+
+
+def td_lambda(*, eta: float, fade: float, trail: str = "x_pre") -> Rule:
+    """TD(lambda) with accumulating traces, once an interval: w <- w + eta dopamine z, then z <- fade z + trail.
+
+    Third factor: `dopamine`, the TD error. `eta` may be changed while the network runs. fade: gamma*lambda. trail: an
+    expression, of what the synapse has heard, for a critic; times what the neuron has done, for an actor.
+    Source: Sutton & Barto (2018), sections 12.2 and 13.5.
+    """
+    return Rule(
+        name="td_lambda",
+        equations="z : 1\neta : 1 (shared)",
+        change="eta*dopamine*z",
+        after_change=f"z = fade*z + {trail}",
+        parameters={"fade": fade},
+        start={"eta": eta},
+        source="Sutton & Barto (2018)",
+    )
 
 
 def control_clock(interval: Quantity | Clock) -> Clock:
@@ -226,6 +247,14 @@ def td_error_neuron(*, interval: Quantity | Clock, gamma: float, tau: Quantity, 
     )
     critic.run_regularly(_times_going("value", len(taus_s)), clock=clock, when="start", order=RESTART_ORDER)
     return critic
+
+
+def _all_to_all(source: NeuronGroup, target: NeuronGroup, on_pre: str, name: str) -> Synapses:
+    synapses = Synapses(source, target, "w : 1\ngain : 1 (shared)", on_pre=on_pre, name=name)
+    pre, post = np.indices((len(source), len(target))).reshape(2, -1)
+    synapses.connect(i=pre, j=post)
+    synapses.gain = 1
+    return synapses
 
 
 def _parts(variable: str, n: int) -> list[str]:

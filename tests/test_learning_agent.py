@@ -196,10 +196,10 @@ def test_the_agent_focuses_and_settles_with_age():
     for _ in range(4):  # the last one begins at 60 ms
         agent.act(NOTHING)
     assert np.isclose(agent.brain.policy.gain[:], 3)
-    assert np.isclose(agent.brain.policy.eta[:], 0.005)
-    agent.brain.policy.eta = 0
+    assert np.isclose(agent.brain.policy_learning.eta[:], 0.005)
+    agent.brain.policy_learning.eta = 0
     agent.act(NOTHING)
-    assert agent.brain.policy.eta[:] == 0
+    assert agent.brain.policy_learning.eta[:] == 0
 
 
 def test_a_life_is_its_episodes_and_the_seed_decides_it():

@@ -31,7 +31,7 @@ def told(script, states, *, start=0.0, **settings):
     agent.critic.run_regularly(code, dt=INTERVAL_MS * ms, when="start", order=-65)
     errors = StateMonitor(agent.critic, "td_error", record=0, dt=INTERVAL_MS * ms, when="start", order=0)
     weights = StateMonitor(agent.values, "w", record=True, dt=INTERVAL_MS * ms, when="start", order=0)
-    traces = StateMonitor(agent.values, "z", record=True, dt=INTERVAL_MS * ms, when="start", order=0)
+    traces = StateMonitor(agent.values_learning, "z", record=True, dt=INTERVAL_MS * ms, when="start", order=0)
     network = Network(eyes, *agent.objects, errors, weights, traces)
     network.run((len(script) * INTERVAL_MS + 1) * ms)
     return agent, errors.td_error[0][1:], weights.w[:, 1:].T, traces.z[:, 1:].T
@@ -119,7 +119,7 @@ def test_traces_are_0_after_an_end_and_the_next_episode_begins_without_an_error(
 def test_all_synapses_hear_one_variable():
     defaultclock.dt = 1 * ms
     agent = actor_critic(SpikeGeneratorGroup(3, [], [] * ms))
-    heard = {synapses.variables["dopamine"] for synapses in (agent.values, agent.policy)}
+    heard = {synapses.variables["dopamine"] for synapses in (agent.values_learning, agent.policy_learning)}
     assert heard == {agent.critic.variables["dopamine"]}
     assert len(agent.critic) == 1
 
