@@ -14,7 +14,7 @@ from dvs.lazy import lazy_names
 
 _HOMES = {
     "dvs.conversion": ("Conversion", "Output", "convert"),
-    "dvs.emulator": ("Batch", "Settings", "State", "advance", "emulate", "flush", "start", "stream"),
+    "dvs.emulator": ("Batch", "Settings", "State", "advance", "emulate", "flush", "global_reset", "start", "stream"),
     "dvs.errors": (
         "FormatError", "InputError", "MicrosaccadeError", "MissingExtraError", "OutputError", "ParameterError",
     ),
@@ -31,7 +31,7 @@ __all__, __getattr__, __dir__ = lazy_names(__name__, _HOMES)
 
 if TYPE_CHECKING:
     from dvs.conversion import Conversion, Output, convert
-    from dvs.emulator import Batch, Settings, State, advance, emulate, flush, start, stream
+    from dvs.emulator import Batch, Settings, State, advance, emulate, flush, global_reset, start, stream
     from dvs.errors import (
         FormatError,
         InputError,

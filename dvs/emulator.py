@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import islice
 from typing import Any
@@ -154,6 +154,24 @@ def start(settings: Settings, encoding: Encoding, t_us: float, frame: NDArray) -
     with ThreadPoolExecutor(_threads(settings)) as pool:
         list(pool.map(settle, np.array_split(np.arange(tiles), _threads(settings))))
     return state
+
+
+def global_reset(settings: Settings, encoding: Encoding, state: State, t_us: float, frame: NDArray) -> State:
+    """Pixels that are all reset at `t_us`, to what they see in the frame, (H, W): they have forgotten what was before.
+
+    Event cameras can do so; it is not an event. Fixed pattern and noise go on, and so do events on the bus.
+    """
+    fresh = start(replace(settings, still_before_s=0.0), encoding, t_us, frame)
+    fuse = slice(pixel.FUSE, pixel.FUSE + pixel.TILE)
+    fresh.wide[:, fuse] = state.wide[:, fuse]
+    return replace(
+        fresh,
+        start_us=state.start_us,
+        until_us=state.until_us,
+        frames=state.frames + 1,
+        draws=state.draws,
+        bus=state.bus,
+    )
 
 
 def advance(

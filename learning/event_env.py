@@ -16,7 +16,7 @@ import numpy as np
 from brian2 import Quantity, ms, second, us
 from numpy.typing import NDArray
 
-from dvs.emulator import Settings, State, advance, start
+from dvs.emulator import Settings, State, advance, global_reset, start
 from dvs.errors import InputError, MissingExtraError, ParameterError
 from dvs.events import EVENT_DTYPE, EventArray, check_events, empty_events
 from dvs.interpolation import estimate_motion, frame_between
@@ -31,9 +31,6 @@ except ImportError as error:
 
 Between = Literal["light", "flow", "state"]
 Light = NDArray[np.float32]
-
-# A cut from one view to the next takes this long; the rest of a blink the camera looks at the new view.
-_CUT_US = 1000
 
 
 class EventSpace(Space[EventArray]):
@@ -89,14 +86,14 @@ class EventEnv(gymnasium.Wrapper):
     renders (see above); substeps: into how many parts "flow" and "state" divide a step. The attribute
     `env.unwrapped.state` that "state" moves must be an array of numbers that do not wrap round. rise: how long a
     change takes from the beginning of a step on, after which the picture stands still; by default the whole step.
-    blink: how long the eyes are closed at a reset. seed: of the sensor's mismatch and noise.
+    blink: how long nothing is seen at a reset. seed: of the sensor's mismatch and noise.
 
     The observation of a step are its events, t in microseconds since the camera was switched on: times and the state
-    of each pixel go on over all episodes. At a reset the camera does not see how the world is put back: after the
-    `blink` it has looked at the new view for a while, the events of the cut are thrown away, and the observation is
-    empty. `info["since_us"]` and `info["until_us"]` bound the time of an observation; what the environment itself
-    observed is `info["state"]`, for those who may look. `view` is what the sensor sees now, (height, width) in linear
-    light.
+    of each pixel go on over all episodes. At a reset the camera does not see how the world is put back: when the
+    `blink` is over all its pixels are reset, too (`dvs.emulator.global_reset`), and the observation is empty: the world
+    has not moved yet. `info["since_us"]` and `info["until_us"]` bound the time of an observation; what the environment
+    itself observed is `info["state"]`, for those who may look. `view` is what the sensor sees now, (height, width) in
+    linear light.
 
     Raises `ParameterError` for options that cannot be, `InputError` for a render that is no colour picture.
     """
@@ -135,8 +132,6 @@ class EventEnv(gymnasium.Wrapper):
         if self._rise_us > self.step_us:
             raise ParameterError(f"rise is {rise}, expected at most one step of {self.step_us} us")
         self._blink_us = _whole_us("blink", blink)
-        if self._blink_us <= _CUT_US:
-            raise ParameterError(f"blink is {blink}, expected more than {_CUT_US} us")
         self.settings = Settings(
             sensor=sensor if isinstance(sensor, Sensor) else load_sensor(sensor), seed=seed, threads=1
         )
@@ -164,13 +159,14 @@ class EventEnv(gymnasium.Wrapper):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[EventArray, dict[str, Any]]:
-        """Begin a new episode with closed eyes: an empty observation, and the info."""
+        """Begin a new episode: an empty observation, and the info."""
         state, info = self.env.reset(seed=seed, options=options)
         self.view = self._look()
         if self._camera is None:
             self._camera = start(self.settings, LINEAR, 0.0, self.view)
         else:
-            self._see([_CUT_US, self._blink_us], [self.view, self.view])
+            self.since_us, self.until_us = self.until_us, self.until_us + self._blink_us
+            self._camera = global_reset(self.settings, LINEAR, self._camera, self.until_us, self.view)
         return empty_events(), self._told(info, state)
 
     def step(self, action: Any) -> tuple[EventArray, SupportsFloat, bool, bool, dict[str, Any]]:

@@ -580,3 +580,36 @@ def test_an_event_that_leaves_after_the_last_frame_belongs_to_the_recording() ->
     recording = emulate(step, slow_bus, times_us=[0, 1000], dark_offset=1e-9)
     assert recording.events["t"].tolist() == [round(1000 * 0.2 / 0.21) + 100]
     assert recording.stop_us >= 1052
+
+
+def after_a_global_reset(sensor: Sensor, *, before: float, seed: int = 0) -> EventArray:
+    """64 pixels see light of ln `before`, are reset at 10 ms with light of ln 0, then see it rise by 1.1 in 11 ms."""
+    settings = Settings(sensor=sensor, seed=seed, threads=1, dark_offset=1e-6)
+    state = emulator.start(settings, LINEAR, 0.0, np.ones((1, 64)))
+    _, state = emulator.advance(settings, LINEAR, state, [5000.0], np.full((1, 1, 64), math.exp(before)))
+    state = emulator.global_reset(settings, LINEAR, state, 10_000.0, np.ones((1, 64)))
+    return emulator.advance(settings, LINEAR, state, [21_000.0], np.full((1, 1, 64), math.exp(1.1)))[0]
+
+
+@pytest.mark.parametrize("before", [0.0, 0.9 * THETA, -1.3])
+def test_a_global_reset_forgets_what_was_seen_before(before):
+    """Light that rises by 1.1 in 11 ms crosses a threshold of 0.2 every 2 ms, whatever was left of another one."""
+    events = after_a_global_reset(IDEAL, before=before)
+    assert (events["p"] == 1).all()
+    assert np.abs(events["t"][events["x"] == 7] - 10_000 - 2000 * np.arange(1, 6)).max() <= 1
+
+
+def test_a_global_reset_keeps_the_mismatch_of_the_pixels_and_continues_their_noise():
+    uneven = IDEAL.with_(theta_sigma=0.2 * THETA)
+    firsts = [after_a_global_reset(uneven, before=before)[["x", "t"]] for before in (0.0, -1.3)]
+    assert np.array_equal(*firsts)
+    assert np.unique(firsts[0]["t"]).size > 64
+    noisy = IDEAL.with_(shot_noise_hz=2000.0)
+    settings = Settings(sensor=noisy, seed=0, threads=1)
+    frame = np.ones((1, 64))
+    state = emulator.start(settings, LINEAR, 0.0, frame)
+    ever, state = emulator.advance(settings, LINEAR, state, [10_000.0], frame[None])
+    state = emulator.global_reset(settings, LINEAR, state, 10_000.0, frame)
+    again, _ = emulator.advance(settings, LINEAR, state, [20_000.0], frame[None])
+    assert ever.size > 100
+    assert not np.array_equal(ever["t"], again["t"] - 10_000)
