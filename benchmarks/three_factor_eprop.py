@@ -186,16 +186,16 @@ def remembering(seed: int, batch: int, without: str | None) -> tuple[Network, St
         restart=True, surrogate=triangle(height=0.3, width=1.0), scale={"cells": 0.6}, namespace={},
     )  # fmt: skip
     # Which readout was higher on average while it was asked.
-    judge = NeuronGroup(1, "lead : 1", name="judge")
-    for k in range(n_out):
-        judge.variables.add_reference(f"v_{k}", readout[k : k + 1], "v", index="0")
+    judge = NeuronGroup(1, "lead : 1\nahead : 1", name="judge")
+    comparing = Synapses(readout, judge, "ahead_post = (2*i - 1)*v_pre : 1 (summed)", name="comparing")
+    comparing.connect(i=[0, 1], j=[0, 0])
     judge.variables.add_reference("asked", teller, "asked", index="0")
-    judge.run_regularly("lead += asked*(v_1 - v_0)", when="end")
+    judge.run_regularly("lead += asked*ahead", when="end")
     judge.run_regularly("lead = 0", dt=TRIAL * ms, when="start", order=-10)
     # At the start of a trial, before anything of it: what the one before was.
     right = StateMonitor(teller, "more", record=True, dt=TRIAL * ms, when="start", order=-60)
     given = StateMonitor(judge, "lead", record=True, dt=TRIAL * ms, when="start", order=-60)
-    network.add(*rule.objects, judge, right, given)
+    network.add(*rule.objects, judge, comparing, right, given)
     return network, right, given
 
 

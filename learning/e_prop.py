@@ -28,7 +28,7 @@ from dvs.errors import InputError, ParameterError
 from learning.derivation import derive
 from learning.eligibility import ELIGIBILITY, eligibility, low_pass, unit_of_quotient
 from learning.optimisers import SGD, Optimiser
-from learning.plasticity import TRIAL_ORDER, Plasticity, Rule, attach, pairs_of
+from learning.plasticity import TRIAL_ORDER, Plasticity, Rule, attach, pairs_of, whole_group
 from learning.reading import Population, Projection, read_network
 from learning.surrogates import Surrogate
 from learning.symbols import symbol
@@ -284,6 +284,7 @@ def _errors(
     )
     errors.variables.add_reference("output_now", parts.readout, parts.state)
     if given:
+        whole_group(target)
         if len(target.group) != n:
             raise ParameterError(f"the target has {len(target.group)} values, expected {n}, one a readout")
         errors.variables.add_reference("target_now", target.group, target.name)

@@ -19,6 +19,7 @@ import numpy as np
 from brian2 import Clock, Quantity, Synapses, get_device, have_same_dimensions, second
 from brian2.core.variables import Variable, VariableView
 from brian2.equations.equations import SUBEXPRESSION, Equations
+from brian2.groups.subgroup import Subgroup
 from brian2.parsing.expressions import parse_expression_dimensions
 from brian2.units.fundamentalunits import DIMENSIONLESS, get_dimensions, get_unit
 from brian2.utils.stringtools import get_identifiers
@@ -277,25 +278,40 @@ def _delay(synapses: Synapses) -> Quantity | None:
 
 
 def _refer(companion: Plasticity, name: str, view: VariableView) -> None:
+    whole_group(view)
     group, variable = view.group, view.name
     if companion.variables.get(name) is group.variables[variable]:
         return  # Brian2 lets synapses say `v` for `v_post`
     if name in companion.variables:
         raise ParameterError(f"{name!r} is a variable of the rule already; give the factor another name")
+    target = companion.target
+    neurons = len(target.source) if isinstance(target, Subgroup) else len(target)  # they are counted in the whole
     if isinstance(group, Synapses):
         if not _same_pairs(group, companion):
             raise ParameterError(f"{group.name!r} has other synapses than {companion.synapses.name!r}")
         index = "_idx"
     elif len(group) == 1:
         index = "0"
-    elif len(group) == len(companion.target):
+    elif len(group) == neurons:
         index = "_synaptic_post"
     else:
         raise ParameterError(
-            f"factor {name!r} has {len(group)} values, expected 1, or {len(companion.target)}, one a neuron of "
-            f"{companion.target.name!r}"
+            f"factor {name!r} has {len(group)} values, expected 1, or {neurons}, one a neuron of {target.name!r}"
         )
     companion.variables.add_reference(name, group, variable, index=index)
+
+
+def whole_group(view: VariableView) -> None:
+    """Raise ParameterError for a variable of a part of a group, of which a reference would read the first neurons."""
+    try:
+        whole = not isinstance(view.group, Subgroup)
+    except ReferenceError:  # a part that nobody has kept
+        whole = False
+    if not whole:
+        raise ParameterError(
+            f"{view.name!r} is a variable of a part of a group; give one of a whole group, such as a NeuronGroup that "
+            "copies it"
+        )
 
 
 def _same_pairs(synapses: Synapses, companion: Plasticity) -> bool:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from brian2 import Network, NeuronGroup, SpikeGeneratorGroup, Synapses, defaultclock, ms, mV, nS, second
+from brian2 import Clock, Network, NeuronGroup, SpikeGeneratorGroup, Synapses, defaultclock, ms, mV, nS, second
 
 from dvs.errors import InputError, ParameterError
 from learning import rules
@@ -169,6 +169,37 @@ def test_a_factor_for_each_neuron_reaches_its_own_synapses():
     network = Network(source, target, synapses, teacher, attach(synapses, rule, {"L": teacher.L}))
     network.run(1 * ms)
     assert synapses.w[:].tolist() == [3, 1, 2]
+
+
+def test_a_factor_of_a_whole_group_reaches_synapses_to_a_part_of_it():
+    """The part's first neuron is the whole's second, which is told 2."""
+    defaultclock.dt = 1 * ms
+    source, whole = NeuronGroup(1, "x : 1"), NeuronGroup(3, "y : 1")
+    synapses = Synapses(source, whole[1:], "w : 1")
+    synapses.connect(i=[0, 0], j=[0, 1])
+    teacher = NeuronGroup(3, "L : 1", name="teacher")
+    teacher.L = [1, 2, 3]
+    companion = attach(synapses, Rule(name="told", change="L"), {"L": teacher.L})
+    Network(source, whole, synapses, teacher, companion).run(1 * ms)
+    assert synapses.w[:].tolist() == [2, 3]
+    with pytest.raises(ParameterError, match="a part of a group"):
+        attach(synapses, Rule(name="told", change="L"), {"L": teacher[1:].L})
+
+
+def test_a_weight_changes_where_in_a_step_the_rule_says():
+    """At "start" of each third step, before what is sent: the second tick's spike carries one change, not none."""
+    defaultclock.dt = 1 * ms
+    source = NeuronGroup(1, "x : 1", threshold="timestep(t, dt) % 3 == 0", reset="")
+    target = NeuronGroup(1, "y : 1")
+    synapses = Synapses(source, target, "w : 1", on_pre="y_post += w")
+    synapses.connect()
+    clock = Clock(dt=3 * ms)
+    rule = Rule(name="growth", equations="z : 1", change="1", after_change="z = w")
+    companion = attach(synapses, rule, dt=clock, when="start")
+    Network(source, target, synapses, companion).run(4 * ms)
+    assert target.y[0] == 1 + 2
+    assert companion.z[0] == 2
+    assert companion.clock is clock
 
 
 def test_weights_with_a_unit_move_by_a_size():
