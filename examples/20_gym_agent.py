@@ -33,15 +33,15 @@ CHANCE = 21.5  # mean length of an episode of random actions
 
 
 def world() -> EventEnv:
-    """CartPole before an event camera of 120 x 30 pixels, which sees the band in which the pole moves."""
+    """CartPole before an event camera of 240 x 30 pixels, which sees the band in which the pole moves."""
     env = gymnasium.make("CartPole-v1", render_mode="rgb_array", sutton_barto_reward=True)
-    return EventEnv(env, sensor="ideal", crop=(0, 166, 600, 150), size=(120, 30), rise=4 * ms)
+    return EventEnv(env, sensor="ideal", crop=(0, 166, 600, 150), size=(240, 30), rise=4 * ms)
 
 
 def eyes() -> WideFields:
     """Eyes for the upper pole and for the cart, formed while random actions were watched for half a minute."""
     # In a world of its own: in the one in which the agent is to live, the camera begins anew.
-    return decorrelated(world(), ramps(120, 30, [(0, 12), (23, 30)]), seed=1000)
+    return decorrelated(world(), ramps(240, 30, [(0, 12), (23, 30)]), seed=1000)
 
 
 def picture(life: Life, random: float = CHANCE) -> Figure:

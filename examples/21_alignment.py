@@ -6,10 +6,12 @@ its share in an error. A recurrent network of adaptive neurons learns a wave, it
 weights; now and then all rules are asked what they make of the same trial. Random feedback begins anywhere, and comes
 nearer the gradient because the readout's weights learn too (Lillicrap et al. 2016). A cosine with the surrogate
 gradient depends on how much that is damped where it passes the recurrent synapses: undamped it explodes, and is then a
-direction that nobody should follow. So the third picture asks the network what a step along each does to the loss.
+direction that nobody should follow. So another picture asks the network what a step along each does to the loss. And
+the input may have noise: over fresh trials every estimate varies (weight perturbation does so without), and so many of
+them must be averaged for a signal as large as its noise.
 
     python examples/21_alignment.py [--by "random feedback"] [--trials 60] [--every 15] [--dampings 0 0.1 0.3 1]
-        [--draws 100] [--seed 0] [--codegen numpy] [--output alignment.png]
+        [--draws 500] [--fresh 20] [--seed 0] [--codegen numpy] [--output alignment.png]
 """
 
 import argparse
@@ -23,7 +25,7 @@ from numpy.typing import NDArray
 
 import learning
 from dvs.charts import INK
-from learning.alignment import LossChange, cosine, loss_change, online_estimates, weight_perturbation
+from learning.alignment import LossChange, cosine, loss_change, noise, online_estimates, weight_perturbation
 from snn.probes.pictures import legend, name_axes, prepare
 
 STEPS = 300
@@ -36,10 +38,21 @@ COLOURS = {
 }
 
 
+def input_spikes(rng: np.random.Generator, kept: NDArray | None = None, share: float = 0.2) -> NDArray:
+    """A raster (STEPS, 40) of 50 spikes a second; or one that was kept, of which a share is drawn anew."""
+    drawn = rng.random((STEPS, 40)) < 0.05
+    return drawn if kept is None else np.where(rng.random(kept.shape) < share, drawn, kept)
+
+
+def show(wires: SpikeGeneratorGroup, raster: NDArray) -> None:
+    """Let the wires have these spikes in each trial."""
+    step, wire = np.nonzero(raster)
+    wires.set_spikes(wire, step * ms, period=STEPS * ms)
+
+
 def recurrent_network(rng: np.random.Generator) -> Network:
     """Input, adaptive neurons that hear it and each other, and a leaky readout."""
-    step, wire = np.nonzero(rng.random((STEPS, 40)) < 0.05)
-    wires = SpikeGeneratorGroup(40, wire, step * ms, period=STEPS * ms, name="wires")
+    wires = SpikeGeneratorGroup(40, [], [] * ms, name="wires")
     cells = NeuronGroup(
         60,
         """dv/dt = -v / (20*ms) : 1
@@ -72,7 +85,8 @@ def main() -> None:
     parser.add_argument("--by", choices=["broadcast", "random feedback", "e-prop"], default="random feedback")
     parser.add_argument("--every", type=int, default=15, help="trials between two looks")
     parser.add_argument("--dampings", type=float, nargs="+", default=[0, 0.1, 0.3, 1], help="of the gradient")
-    parser.add_argument("--draws", type=int, default=100, help="of weight perturbation")
+    parser.add_argument("--draws", type=int, default=500, help="of weight perturbation")
+    parser.add_argument("--fresh", type=int, default=20, help="trials with another noise of the input, for variances")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--codegen", default="auto", help="numpy for a short run: Brian2 then compiles nothing")
     parser.add_argument("--output", type=Path, default=Path("alignment.png"))
@@ -104,11 +118,13 @@ def main() -> None:
     for rule in rules.values():
         network.add(*rule.objects)
 
-    wires = network["wires"]
-    spikes = [(np.array(wires._neuron_index), np.array(wires._spike_time) * 1000 * ms)]
+    wires, raster = network["wires"], input_spikes(rng)
+    show(wires, raster)
+    spikes = [raster]
     loss, adam = learning.losses.mean_squared_error(), learning.Adam(0.01)
     state = adam.start(model.parameters)
     looks: list[int] = []
+    noises: list[dict[str, float]] = []
     changes: dict[str, list[LossChange]] = {}
     cosines: dict[str, list[list[float]]] = {name: [] for name in COLOURS if name != "gradient"}
     for trial in range(options.trials + 1):
@@ -131,6 +147,18 @@ def main() -> None:
                 end=" ",
             )
             print(", ".join(f"{name} {seen[-1][0]:.2f}" for name, seen in cosines.items()))
+            varied = {name: [] for name in COLOURS} | {"weight perturbation": [without_readout(one) for one in draws]}
+            for n in range(options.fresh):
+                other = input_spikes(np.random.default_rng((options.seed, n)), raster)
+                show(wires, other)
+                there = online_estimates(network, rules, STEPS * ms)
+                there["gradient"] = model.gradient([other], goal[None], loss).gradients
+                for name, one in there.items():
+                    varied[name].append(without_readout(one))
+            show(wires, raster)
+            noises.append({name: noise(several) for name, several in varied.items()})
+            print("  trials to average for a signal as large as its noise:", end=" ")
+            print(", ".join(f"{name} {one:.2g}" for name, one in noises[-1].items()))
         if trial in (0, options.trials):
             directions = {name: estimates[name] for name in cosines}
             directions |= {f"gradient, damped by {d:g}": gradient for d, gradient in gradients.items()}
@@ -146,25 +174,34 @@ def main() -> None:
         model.write()
 
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    picture(options.dampings, looks, cosines, changes).savefig(options.output, dpi=100)
+    picture(options.dampings, looks, cosines, noises, changes).savefig(options.output, dpi=100)
     print(f"see {options.output}")
 
 
 def picture(
-    dampings: list[float], looks: list[int], cosines: Mapping[str, list], changes: Mapping[str, list[LossChange]]
+    dampings: list[float],
+    looks: list[int],
+    cosines: Mapping[str, list],
+    noises: list[dict[str, float]],
+    changes: Mapping[str, list[LossChange]],
 ) -> Figure:
-    """Cosine by damping, cosine over training, and what steps do."""
-    figure = Figure(figsize=(12.5, 4.2), layout="constrained")
-    by_damping, over_time, steps = figure.subplots(1, 3, width_ratios=[1, 1, 1.2])
+    """Cosine by damping, cosine and noise over training, and what steps do."""
+    figure = Figure(figsize=(12.5, 8.4), layout="constrained")
+    (by_damping, over_time), (spread, steps) = figure.subplots(2, 2)
     for name, found in cosines.items():
         values: NDArray = np.array(found)
         prepare(by_damping).plot(dampings, values[-1], "o-", color=COLOURS[name], label=name)
         prepare(over_time).plot(looks, values[:, 0], "o-", color=COLOURS[name], label=name)
+    for name, colour in COLOURS.items():
+        prepare(spread).plot(looks, [one[name] for one in noises], "o-", color=colour, label=name)
     name_axes(by_damping, "damping of the gradient in loops (1: none)", "cosine with the gradient, after learning")
     name_axes(over_time, "trial", f"cosine with the gradient, damped by {dampings[0]:g}")
+    name_axes(spread, "trial", "variance / squared mean")
+    spread.set_yscale("log")
     for box in (by_damping, over_time):
         box.axhline(0, color=INK, linewidth=0.6)
     legend(by_damping)
+    legend(spread)
     for row, (name, (first, last)) in enumerate(changes.items()):
         colour = COLOURS.get(name, COLOURS["gradient"])
         for change, place, fill in ((first, row - 0.12, colour), (last, row + 0.12, "white")):

@@ -11,7 +11,7 @@ exploded gradient is nobody's direction: so a rule has a cosine for each damping
 direction lowers the loss. An estimate here is that of a gradient: a step goes against it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from dvs.errors import InputError, ParameterError
 from learning.e_prop import EProp
 from learning.losses import Loss
 from learning.model import Model
+from learning.plasticity import Plasticity
 
 Arrays = Mapping[str, NDArray]
 
@@ -65,22 +66,55 @@ def noise(estimates: Iterable[Arrays]) -> float:
     return float(variance / squared) if squared > 0 else np.inf
 
 
-def online_estimates(network: Network, rules: Mapping[str, EProp], trial: Quantity) -> dict[str, dict[str, NDArray]]:
-    """What several rules of one network make of one trial, by rule and weight; nothing is learnt by it.
+def online_estimates(
+    network: Network, rules: Mapping[str, EProp | Plasticity | Sequence[Plasticity]], trial: Quantity
+) -> dict[str, dict[str, NDArray]]:
+    """What several rules of one network make of one trial, by rule and "synapses.w"; nothing is learnt by it.
 
-    The rules are in the network, with trials of this length or longer. They all hear the same spikes. Runs the network
-    from its present state for a trial, and puts it back.
+    The rules are in the network, with trials of this length or longer: from `eprop`, or from `attach`, of which the
+    estimate is minus the change. They all hear the same spikes; so one of them at most may change a weight in each
+    step, others sum their changes (`attach(..., every=...)`). Runs the network from its present state for a trial, and
+    puts it back. Raises InputError for a rule that is not in the network, or two that change a weight.
     """
-    for name, rule in rules.items():
-        missing = {obj.name for obj in rule.objects} - {obj.name for obj in network.objects}
-        if missing:
-            raise InputError(f"rule {name!r} is not in the network; network.add(*rules[{name!r}].objects) first")
+    companions = {name: _companions(rule) for name, rule in rules.items()}
+    present = {obj.name for obj in network.objects}
+    changed_by: dict[str, str] = {}
+    for name, rule in companions.items():
+        if {one.name for one in rule} - present:
+            raise InputError(f"rule {name!r} is not in the network; network.add(*objects) of it first")
+        for one in rule:
+            if "change_sum" not in one.variables and changed_by.setdefault(_weight(one), name) != name:
+                raise InputError(
+                    f"rules {changed_by[_weight(one)]!r} and {name!r} both change {_weight(one)} in each step; attach "
+                    "one of them with every=, so that its changes are summed"
+                )
+    before = {_weight(one): np.array(one.w, float) for rule in companions.values() for one in rule}
     network.store("before an estimate")
     try:
         network.run(trial)
-        return {name: rule.estimate() for name, rule in rules.items()}
+        return {
+            name: rule.estimate()
+            if isinstance(rule, EProp)
+            else {_weight(one): -_change(one, before[_weight(one)]) for one in companions[name]}
+            for name, rule in rules.items()
+        }
     finally:
         network.restore("before an estimate")
+
+
+def _companions(rule: EProp | Plasticity | Sequence[Plasticity]) -> Sequence[Plasticity]:
+    if isinstance(rule, EProp):
+        return list(rule.plasticity.values())
+    return [rule] if isinstance(rule, Plasticity) else rule
+
+
+def _weight(companion: Plasticity) -> str:
+    return f"{companion.synapses.name}.{companion.weight}"
+
+
+def _change(companion: Plasticity, before: NDArray) -> NDArray:
+    summed = "change_sum" in companion.variables
+    return np.array(companion.change_sum if summed else companion.w, float) - (0 if summed else before)
 
 
 def weight_perturbation(
@@ -141,7 +175,7 @@ def loss_change(
 
     A spike that comes or goes moves the loss by a jump, so one difference says little: weights are jittered `draws`
     times by normal numbers of this size, and the same jitter is taken with the step and without. The step is halved,
-    five times at most, while the change of the whole step is not twice that of the half, as a direction's would be,
+    eight times at most, while the change of the whole step is not twice that of the half, as a direction's would be,
     and doubled, while jumps hide it (the change is below its standard error).
     """
     if not step > 0:
@@ -179,7 +213,7 @@ def loss_change(
 
 def _adapted(change: Callable[[float], LossChange], step: float) -> LossChange:
     found = change(step)
-    for _ in range(5):
+    for _ in range(8):
         if abs(found.mean) < found.error:
             bigger = change(2 * found.step)
             if abs(bigger.mean) < bigger.error:
@@ -187,7 +221,7 @@ def _adapted(change: Callable[[float], LossChange], step: float) -> LossChange:
             found = bigger
             continue
         half = change(found.step / 2)
-        if abs(found.mean - 2 * half.mean) <= abs(found.mean) / 2 + 2 * np.hypot(found.error, 2 * half.error):
+        if abs(found.mean - 2 * half.mean) <= abs(found.mean) / 4 + 2 * np.hypot(found.error, 2 * half.error):
             break
         found = half
     return found

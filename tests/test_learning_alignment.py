@@ -10,6 +10,7 @@ from dvs.errors import InputError, ParameterError
 from learning.alignment import cosine, loss_change, noise, online_estimates, weight_perturbation
 from learning.e_prop import eprop
 from learning.losses import mean_squared_error
+from learning.plasticity import Rule, attach
 from learning.surrogates import fast_sigmoid
 from snn.neurons import leaky_readout, lif
 from snn.synapses import connect, dense
@@ -111,6 +112,28 @@ def test_an_estimate_leaves_the_network_as_it_was(case):
     assert all(np.array_equal(one.w[:], old) for one, old in zip(synapses, before, strict=True))
     assert all(np.array_equal(first[name][key], again[name][key]) for name in rules for key in first[name])
     assert cosine(first["symmetric"], first["random"]) < 1
+
+
+@pytest.mark.parametrize("every", [None, STEPS * ms])
+def test_the_estimate_of_any_rule_is_minus_its_change(case, every):
+    """A rule that adds 0.25 for each spike that the synapse has heard."""
+    network, synapses, _, _, raster, _ = case
+    counting = Rule(
+        name="counting", equations="heard : 1", on_pre="heard += 1", change="0.25*heard", after_change="heard = 0"
+    )
+    companion = attach(synapses[0], counting, every=every)
+    network.add(companion)
+    found = online_estimates(network, {"counting": companion}, STEPS * ms)["counting"]["first.w"]
+    # A spike is sent in its step, and heard in it.
+    np.testing.assert_allclose(found, -0.25 * raster.sum(axis=0)[synapses[0].i[:]])
+
+
+def test_two_rules_that_change_a_weight_at_once_are_refused(case):
+    network, synapses, *_ = case
+    rules = {name: attach(synapses[0], Rule(name=name, change="0.1")) for name in ("one", "other")}
+    network.add(*rules.values())
+    with pytest.raises(InputError, match="'one' and 'other' both change"):
+        online_estimates(network, rules, STEPS * ms)
 
 
 def test_weight_perturbation_finds_the_slope_of_a_smooth_loss(case):
