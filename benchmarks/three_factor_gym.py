@@ -2,7 +2,7 @@
 
     python benchmarks/three_factor_gym.py [--seeds 5] [--small] [--without critic] [--json gym.json]
 
-CartPole-v1 is rendered at 600 x 400 and seen by an ideal sensor of 120 x 30 pixels over the band of cart and pole,
+CartPole-v1 is rendered at 600 x 400 and seen by an ideal sensor of 240 x 30 pixels over the band of cart and pole,
 which does not follow the cart, on a screen that takes 4 ms to show a new picture. 40,000 steps of 20 ms, learning all
 the while; a score is the mean length of the last 20 episodes, of 500 at most. World, eyes and agent are those of
 examples/20_gym_agent.py, with settings chosen on seeds from 100 on. `--without`: critic, learning, error, decrease

@@ -41,7 +41,7 @@ def world() -> EventEnv:
 def eyes() -> WideFields:
     """Eyes for the upper pole and for the cart, formed while random actions were watched for half a minute."""
     # In a world of its own: in the one in which the agent is to live, the camera begins anew.
-    return decorrelated(world(), ramps(240, 30, [(0, 12), (23, 30)]), seed=1000)
+    return decorrelated(world(), ramps(240, 30, [(0, 12), (23, 30)]), motion_tau=60 * ms, seed=1000)
 
 
 def picture(life: Life, random: float = CHANCE) -> Figure:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from dvs.errors import InputError, ParameterError
 from learning.derivation import derive
-from learning.eligibility import ELIGIBILITY, eligibility, low_pass, unit_of_quotient
+from learning.eligibility import ELIGIBILITY, Slopes, Traces, eligibility, low_pass, slopes_of, unit_of_quotient
 from learning.optimisers import SGD, Optimiser
 from learning.plasticity import TRIAL_ORDER, Plasticity, Rule, attach, pairs_of, whole_group
 from learning.reading import Population, Projection, read_network
@@ -60,13 +60,15 @@ class EProp:
 
     errors: one neuron a readout, with `error`, `loss` so far in this trial and `last_loss`, of the trial before.
     signals: by group of the network, with the learning signal `L` of each neuron. feedback: by group, the synapses that
-    bring errors, with weights `B`. plasticity: by name of the synapses, what moves their weights.
+    bring errors, with weights `B`. plasticity: by name of the synapses, what moves their weights. slopes: how much a
+    state matters to the next spike, for all synapses of a neuron the same.
     """
 
     errors: NeuronGroup
     signals: Mapping[str, NeuronGroup]
     feedback: Mapping[str, Synapses]
     plasticity: Mapping[str, Plasticity]
+    slopes: Mapping[str, Slopes]
     objects: tuple[BrianObject, ...]
 
     def estimate(self) -> dict[str, NDArray]:
@@ -81,8 +83,10 @@ class EProp:
         }
 
     def equations(self) -> str:
-        """The rule of each synapse, as Brian2 runs it."""
-        return "\n\n".join(f"{name}\n{_indented(one.rule.text())}" for name, one in self.plasticity.items())
+        """The rule of each synapse, and what is worked out once a neuron for it, as Brian2 runs it."""
+        texts = {name: one.text for name, one in self.slopes.items()}
+        texts |= {name: one.rule.text() for name, one in self.plasticity.items()}
+        return "\n\n".join(f"{name}\n{_indented(text)}" for name, text in texts.items())
 
 
 def eprop(
@@ -169,12 +173,16 @@ def eprop(
             objects.append(_counting(parts.groups[name], heard))
     if restart:
         objects += [_restarting(parts.groups[name], p, trial) for name, p in parts.populations.items()]
+    slopes = {one.group.name: one for one in parts.slopes.values()}
     objects = [errors, *objects, *signals.values(), *brought.values(), *plasticity.values()]
+    objects += [one.group for one in slopes.values()]
     for obj in objects:
         if not isinstance(obj, Plasticity):
             obj.add_attribute("learns_online")
             obj.learns_online = True
-    return EProp(errors=errors, signals=signals, feedback=brought, plasticity=plasticity, objects=tuple(objects))
+    return EProp(
+        errors=errors, signals=signals, feedback=brought, plasticity=plasticity, slopes=slopes, objects=tuple(objects)
+    )
 
 
 def _check(trial: Quantity, batch: int, loss: str, window: Quantity | None) -> None:
@@ -211,6 +219,7 @@ class _Parts:
         self._pathways = {obj.name: obj for obj in network.sorted_objects if isinstance(obj, SynapticPathway)}
         if not isinstance(output, VariableView) or output.group.name not in self.populations:
             raise ParameterError(f"output is {output!r}, expected a state of a readout in the network: readout.v")
+        self.slopes: dict[tuple[str, tuple[str, ...]], Slopes] = {}
         self.readout, self.state = output.group, output.name
         if self.populations[self.readout.name].margin is not None:
             raise InputError(f"{self.readout.name} spikes; e-prop compares the state of a readout that does not")
@@ -235,6 +244,13 @@ class _Parts:
             if q.target == self.readout.name and (found := self.to_readout(q.source)):
                 return found
         raise InputError(f"no synapses of the network go to {self.readout.name}, so its errors are nobody's")
+
+    def with_slopes(self, traces: Traces, target: str) -> Traces:
+        """Traces that find the slopes of the target's spikes in a group of its own, the same for all synapses."""
+        key = target, tuple(traces.slopes)
+        if key not in self.slopes:
+            self.slopes[key] = slopes_of(traces, self.groups[target])
+        return self.slopes[key].rewritten(traces)
 
     def _found(self, view: VariableView) -> tuple[str, tuple[Projection, Synapses, str]]:
         if not isinstance(view, VariableView) or not isinstance(view.group, Synapses):
@@ -363,14 +379,17 @@ def _of_hidden(
     memory: bool,
 ) -> tuple[Rule, Mapping[str, VariableView]]:
     target = projection.target
-    traces = eligibility(
-        parts.reading,
-        parts.derivations[target],
-        projection,
-        synapses,
-        weight=weight,
-        scale=parts.scale.get(target),
-        **parts.derived_with,
+    traces = parts.with_slopes(
+        eligibility(
+            parts.reading,
+            parts.derivations[target],
+            projection,
+            synapses,
+            weight=weight,
+            scale=parts.scale.get(target),
+            **parts.derived_with,
+        ),
+        target,
     )
     heard_by = parts.to_readout(target) or parts.any_to_readout()
     of = synapses.variables[weight].dim

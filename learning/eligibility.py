@@ -15,6 +15,7 @@ gets one trace, an adaptive one two, and a model of one's own as many as its sta
 """
 
 import functools
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from operator import truediv
@@ -52,7 +53,8 @@ class Traces:
     trace: the name of what a learning signal is multiplied with; its unit is 1 over that of the weight, or, for a
     neuron without a threshold, that of the state over that of the weight. states: those of the neuron that a weight
     acts on, directly or not, in the order of the traces epsilon_<state>. factors: other variables of the synapses that
-    the traces need, for `attach`.
+    the traces need, for `attach`. past: the margin over its scale. slopes: by state that the threshold compares, that
+    of the spike by the state; both as text of the synapses.
     """
 
     trace: str
@@ -63,6 +65,8 @@ class Traces:
     regularly: Mapping[str, str]
     parameters: Mapping[str, Value] = field(default_factory=dict)
     factors: Mapping[str, VariableView] = field(default_factory=dict)
+    past: str = ""
+    slopes: Mapping[str, str] = field(default_factory=dict)
 
     def rule(self, change: str, **more: object) -> Rule:
         """A learning rule with these traces; `change` may use the trace and third factors."""
@@ -120,11 +124,14 @@ def eligibility(
     regularly = {"before_groups": before} if before else {}
     on_pre = _arrival(direct, states, projection, p.guarded, names)
     on_post = None
+    past, slopes = "", {}
     if output is None:
         equations.append(f"{ELIGIBILITY} : {unit_of_quotient(DIMENSIONLESS, unit)}")
-        regularly["after_groups"] = _crossing(
-            derivation, states, names, surrogate or fast_sigmoid(), distance(p, scale)
-        )
+        past, slope = _crossing(derivation, names, surrogate or fast_sigmoid(), distance(p, scale))
+        moved = {state: names.text(derivation.margin[state]) for state in states if state in derivation.margin}
+        slopes = {state: f"{slope}*({one})/distance_{p.name}" for state, one in moved.items()}
+        sum_of_moved = " + ".join(_term(one, f"epsilon_{state}") for state, one in moved.items())
+        regularly["after_groups"] = f"past = {past}\n{ELIGIBILITY} = {slope}*({sum_of_moved})/distance_{p.name}"
         on_post = _reset(derivation, states, names)
         if lines := _jumping(jumped, states, names):
             regularly["before_resets"] = lines
@@ -137,7 +144,49 @@ def eligibility(
         regularly=regularly,
         parameters=names.parameters,
         factors=names.factors,
+        past=past,
+        slopes=slopes,
     )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Slopes:
+    """A group that works out the slope of a neuron's next spike by its states, once a step; `text` says how."""
+
+    group: NeuronGroup
+    text: str
+
+    def rewritten(self, traces: Traces) -> Traces:
+        """Traces that look slopes up here, and need not work them out for each synapse."""
+        found = {f"slope_{state}": getattr(self.group, f"slope_{state}") for state in traces.slopes}
+        crossing = " + ".join(f"slope_{state}*epsilon_{state}" for state in traces.slopes)
+        return replace(
+            traces,
+            regularly={**traces.regularly, "after_groups": f"{ELIGIBILITY} = {crossing}"},
+            factors={**traces.factors, **found},
+        )
+
+
+def slopes_of(traces: Traces, neurons: NeuronGroup) -> Slopes:
+    """The slopes of these traces as a group of its own, beside the neurons behind the synapses.
+
+    Most of an eligibility trace differs from synapse to synapse, but not how near a neuron is to its threshold.
+    """
+    lines = [f"past = {traces.past}", *(f"slope_{state} = {text}" for state, text in traces.slopes.items())]
+    text = re.sub(r"\b(\w+)_post\b", r"\1_now", "\n".join(lines))
+    units = {state: unit_of_quotient(DIMENSIONLESS, neurons.variables[state].dim) for state in traces.slopes}
+    group = NeuronGroup(
+        len(neurons),
+        "\n".join(f"slope_{state} : {unit}" for state, unit in units.items()),
+        clock=neurons.clock,
+        namespace=dict(traces.parameters),
+        name=f"{neurons.name}_slopes*",
+    )
+    for name in sorted(get_identifiers(text)):
+        if name.endswith("_now"):
+            group.variables.add_reference(name, neurons, name.removesuffix("_now"))
+    group.run_regularly(text, when="after_groups", order=-1)
+    return Slopes(group=group, text=text)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -345,18 +394,15 @@ def _propagation(derivation: Derivation, states: Collection[str], names: _Names)
     return "\n".join(lines)
 
 
-def _crossing(
-    derivation: Derivation, states: Collection[str], names: _Names, surrogate: Surrogate, scale: float
-) -> str:
+def _crossing(derivation: Derivation, names: _Names, surrogate: Surrogate, scale: float) -> tuple[str, str]:
+    """The margin over its scale, and the slope of the spike by that."""
     p = derivation.population
     margin = names.text(p.margin)
     names.parameters[f"distance_{p.name}"] = Quantity(scale, dim=names.dimension(margin))
     slope = brian_text(surrogate.expressions()[1], {U.name: "past"})
     if p.refractory_steps is not None:
         slope = f"int(not_refractory_post)*{slope}"
-    moved = _sum({("margin", by): value for by, value in derivation.margin.items()}, "margin", states, names)
-    moved = f"({moved})" if "+" in moved else moved
-    return f"past = ({margin})/distance_{p.name}\n{ELIGIBILITY} = {slope}*{moved}/distance_{p.name}"
+    return f"({margin})/distance_{p.name}", slope
 
 
 def _arrival(
