@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from learning.closed_loop import CompiledLoop, Life, cartpole_loop, catch_loop, compiled
+from learning.closed_loop import CompiledLoop, Life, cartpole_loop, catch_loop, compiled_loop
 
 ABLATIONS = {
     "learning": "random policy",
@@ -47,7 +47,7 @@ def rows(
     """CartPole, its ablations and its robustness, Catch and the speed of the loop."""
     say = print if progress else (lambda *_: None)
     found = []
-    with compiled(cartpole_loop, 500 if small else 40_000) as run:
+    with compiled_loop(cartpole_loop, 500 if small else 40_000) as run:
         lives = [run(seed, run.loop.ablation(without)) for seed in seeds]
         found += _cartpole(lives, seeds)
         say(found[0])
@@ -64,7 +64,7 @@ def rows(
             scores = [float(np.mean(life.lengths)) for life in each]
             found.append(row(f"CartPole policy, frozen: {words}", "reported against float", scores, seeds, None))
             say(found[-1])
-    with compiled(catch_loop, 500 if small else 25_000) as run:
+    with compiled_loop(catch_loop, 500 if small else 25_000) as run:
         given = run.loop.ablation(without)
         scores = [float(np.mean(run(seed, given).returns[-500:])) for seed in seeds]
         found.append(

@@ -10,7 +10,6 @@ trials is below 10 s. A row is met if every seed meets its target. R-max has the
 
 import argparse
 import json
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -22,12 +21,9 @@ from brian2 import (
     Quantity,
     SpikeMonitor,
     StateMonitor,
-    defaultclock,
-    device,
     ms,
     prefs,
     second,
-    set_device,
     start_scope,
 )
 from numpy.typing import NDArray
@@ -35,6 +31,7 @@ from numpy.typing import NDArray
 from learning.continuous_td import ActorCritic, actor_critic
 from learning.worlds.maze import Maze
 from learning.worlds.track import Track
+from snn.compiled import compiled
 
 SOLVED_S = 10.0
 LAST = 10
@@ -49,35 +46,13 @@ def lives(
     make: gives a brain and what to keep, as {name: (monitor, variable)}.
     """
     start_scope()
-    with tempfile.TemporaryDirectory() as folder:
-        set_device("cpp_standalone", directory=folder, build_on_run=False)
-        try:
-            # Before all else in the program, first weights included.
-            device.insert_code(
-                "main",
-                '{ std::ifstream file("life.seed"); long number; file >> number;'
-                " for (size_t g = 0; g < _random_generators.size(); g++) _random_generators[g].seed(number + g); }",
-            )
-            defaultclock.dt = 1 * ms
-            brain, kept = make()
-            brain.network.run(duration)
-            device.build(directory=folder, run=False, with_output=False)
-            found = []
-            for seed in seeds:
-                (Path(folder) / "life.seed").write_text(f"{1000 * seed}\n")
-                device.run(with_output=False)
-                # Not through the monitors, which remember how much there was in the life before.
-                variables = {name: monitor.variables[variable] for name, (monitor, variable) in kept.items()}
-                found.append(
-                    {
-                        name: np.fromfile(Path(device.results_dir) / device.get_array_filename(one), one.dtype)
-                        for name, one in variables.items()
-                    }
-                )
-            return found
-        finally:
-            device.reinit()
-            set_device("runtime")
+    with compiled(make, lambda made: made[0].network.run(duration)) as program:
+        kept = program.made[1]
+        found = []
+        for seed in seeds:
+            program(seed)
+            found.append({name: program.read(monitor, variable) for name, (monitor, variable) in kept.items()})
+        return found
 
 
 def track_errors(seeds: Sequence[int], trials: int = 50, average: int = 20) -> list[float]:

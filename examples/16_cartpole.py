@@ -21,7 +21,7 @@ from brian2 import defaultclock, ms, prefs
 from matplotlib.figure import Figure
 
 from dvs.charts import INK, OFF, ON
-from learning.closed_loop import Life, cartpole_loop, compiled, run_loop
+from learning.closed_loop import Life, cartpole_loop, compiled_loop, run_loop
 from snn.probes.pictures import legend, name_axes, prepare
 
 RANDOM = 21.5  # steps until a pole falls that is pushed by chance
@@ -75,7 +75,7 @@ def main() -> None:
         loop = cartpole_loop()
         life = run_loop(loop, options.steps, seed=options.seed, settings=loop.ablation(options.without))
     else:
-        with compiled(cartpole_loop, options.steps) as run:
+        with compiled_loop(cartpole_loop, options.steps) as run:
             life = run(options.seed, run.loop.ablation(options.without))
     if not life.lengths.size:
         raise SystemExit(f"no episode ended within {options.steps} steps; give more with --steps")

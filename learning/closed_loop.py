@@ -3,15 +3,14 @@
 `join` ties a world to an agent: the action goes one way; the reward and the episode's end the other. A `Loop` is what
 a run needs and what may be taken away from it:
 
-    with compiled(cartpole_loop, steps=40_000) as run:      # C++: built once
+    with compiled_loop(cartpole_loop, steps=40_000) as run:      # C++: built once
         lives = [run(seed) for seed in range(5)]
 
     life = run_loop(cartpole_loop(), steps=100, seed=0)     # any runtime target
 """
 
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,24 +24,17 @@ from brian2 import (
     Quantity,
     SpikeMonitor,
     StateMonitor,
-    defaultclock,
-    get_device,
     ms,
-    set_device,
 )
-from brian2.core.variables import VariableView
-from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
-from brian2.devices.device import reset_device
 from brian2.groups.group import Group
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from dvs.errors import ParameterError
 from learning.td import ERROR_ORDER, WORLD_ORDER, ActorCritic, actor_critic
 from learning.worlds.cartpole import cartpole
 from learning.worlds.catch import catch
 from learning.worlds.strips import Camera, Strip, camera, strips
-
-Settings = Mapping[VariableView, ArrayLike]
+from snn.compiled import Compiled, Settings, compiled
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -164,61 +156,32 @@ def run_loop(loop: Loop, steps: int, *, seed: int | None = None, settings: Setti
 
 
 @contextmanager
-def compiled(
+def compiled_loop(
     make: Callable[[], Loop], steps: int, *, directory: Path | None = None, dt: Quantity = 1 * ms
 ) -> Iterator["CompiledLoop"]:
     """A loop in C++ standalone, built once, to be called with a seed as often as you like.
 
-    make: makes the loop, for this device, at this dt. directory: of the code; by default one that is gone afterwards.
-    Then Brian2 is back on the device where it was.
+    make: makes the loop, for this device, at this dt. directory: as of `snn.compiled.compiled`.
     """
     _check_steps(steps)
-    with tempfile.TemporaryDirectory() as temporary:
-        project = str(Path(directory or temporary) / "loop")
-        set_device("cpp_standalone", build_on_run=False, directory=project)
-        device = get_device()
-        device.reinit()
-        device.activate(build_on_run=False, directory=project)
-        defaultclock.dt = dt
-        try:
-            device.insert_code("main", _SEED)
-            loop = make()
-            device.apply_run_args()
-            loop.network.run(steps * loop.agent.interval, namespace={})
-            device.build(directory=project, compile=True, run=False, with_output=False)
-            yield CompiledLoop(loop, device)
-        finally:
-            device.reinit()
-            reset_device()
+
+    def run(loop: Loop) -> None:
+        loop.network.run(steps * loop.agent.interval, namespace={})
+
+    with compiled(make, run, directory=directory, dt=dt) as program:
+        yield CompiledLoop(program)
 
 
 class CompiledLoop:
-    """The program that `compiled` has built. loop: what it is made of."""
+    """The program that `compiled_loop` has built. loop: what it is made of."""
 
-    def __init__(self, loop: Loop, device: CPPStandaloneDevice) -> None:
-        self.loop, self._device = loop, device
+    def __init__(self, program: Compiled[Loop]) -> None:
+        self.loop, self._program = program.made, program
 
     def __call__(self, seed: int, settings: Settings | None = None) -> Life:
         """One life, from the first draws on; settings as of `run_loop`."""
-        (Path(self._device.project_dir) / _SEED_FILE).write_text(f"{seed}\n")
-        began = time.perf_counter()
-        self._device.run(with_output=False, run_args=dict(settings or {}))
-        return _life(self.loop, self._read, time.perf_counter() - began)
-
-    def _read(self, owner: Group, name: str) -> NDArray:
-        # Not through views: they remember the run before.
-        variable = owner.variables[name]
-        return np.fromfile(Path(self._device.results_dir) / self._device.get_array_filename(variable), variable.dtype)
-
-
-# Before all else: the generators are those of the seed.
-_SEED_FILE = "seed.txt"
-_SEED = f"""
-std::ifstream _seed_file("{_SEED_FILE}");
-unsigned long _seed;
-_seed_file >> _seed;
-for (size_t _g = 0; _g < _random_generators.size(); _g++) _random_generators[_g].seed(_seed + _g);
-"""
+        seconds = self._program(seed, settings)
+        return _life(self.loop, self._program.read, seconds)
 
 
 def _life(loop: Loop, read: Callable[[Group, str], NDArray], seconds: float) -> Life:

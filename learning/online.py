@@ -19,8 +19,9 @@ _BEYOND = 1e300
 class Update:
     """How a change becomes a new weight: at once in each step, or summed, as the text of an optimiser.
 
-    equations: what an optimiser remembers. each_step: with the blank {change}. summed: of `change_sum`. shared:
-    statements that are the same for all synapses.
+    equations: what an optimiser remembers, and its rate, which may be changed between two runs. each_step: with the
+    blank {change}. summed: of `change_sum`. shared: statements that are the same for all synapses. start: values of
+    variables.
     """
 
     equations: str = ""
@@ -28,6 +29,7 @@ class Update:
     summed: str
     shared: str = ""
     parameters: Mapping[str, Value] = field(default_factory=dict)
+    start: Mapping[str, Value] = field(default_factory=dict)
 
 
 def updating(optimiser: Optimiser | None, *, limits: tuple[Value | None, Value | None], unit: Quantity) -> Update:
@@ -53,8 +55,10 @@ def updating(optimiser: Optimiser | None, *, limits: tuple[Value | None, Value |
     if optimiser is None:
         return Update(each_step=each_step, summed=f"w = {new.format(step='change_sum')}", parameters=parameters)
     if callable(optimiser.learning_rate):
-        raise ParameterError("a schedule of learning rates cannot run inside Brian2; give one number")
-    parameters["learning_rate"] = optimiser.learning_rate
+        raise ParameterError(
+            "a schedule of learning rates cannot run inside Brian2; give one number, and set learning_rate of what "
+            "learns between two runs"
+        )
     match optimiser:
         case SGD():
             equations, before, step, shared = "", "", "learning_rate*change_sum", ""
@@ -81,9 +85,10 @@ def updating(optimiser: Optimiser | None, *, limits: tuple[Value | None, Value |
                 f"{type(optimiser).__name__} has no text for Brian2; use SGD, Momentum or Adam, or no optimiser"
             )
     return Update(
-        equations=equations,
+        equations=f"learning_rate : 1 (shared)\n{equations}",
         each_step=each_step,
         summed=f"{before}w = {new.format(step=step)}",
         shared=shared,
         parameters=parameters,
+        start={"learning_rate": optimiser.learning_rate},
     )

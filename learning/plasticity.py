@@ -127,10 +127,11 @@ def attach(
     of one neuron, one value for all synapses; of as many neurons as the target has, that of the postsynaptic one; of
     Synapses as many as these, that of the same synapse. limits: of the weight. every: changes are summed and applied
     so often, else in every step. trial: how often the rule's `after_trial` runs, `every` unless given. optimiser: takes
-    the summed change as minus the gradient; a number as learning rate, no schedule. forget: a variable of a group of
-    one neuron; where it is not 0 all traces are 0 after the change (an episode ends); or "trial": after each. dt: of
-    the rule's own steps, or their clock, the synapses' unless given; spikes are heard when they come. when, order:
-    where in such a step the weight changes, one of Brian2's slots and the order in it.
+    the summed change as minus the gradient; its learning rate is one number, the companion's `learning_rate`, which may
+    be set between two runs. forget: a variable of a group of one neuron; where it is not 0 all traces are 0 after the
+    change (an episode ends); or "trial": after each. dt: of the rule's own steps, or their clock, the synapses' unless
+    given; spikes are heard when they come. when, order: where in such a step the weight changes, one of Brian2's slots
+    and the order in it.
 
     Works in every target of Brian2; in C++ standalone the synapses must have been connected by arrays, with
     connect(i=..., j=...). Raises ParameterError if a name is missing or a unit does not fit, and InputError if the
@@ -171,7 +172,7 @@ def attach(
     companion.variables.add_reference("w", synapses, weight)
     for factor, view in (factors or {}).items():
         _refer(companion, factor, view)
-    for trace, value in rule.start.items():
+    for trace, value in {**rule.start, **update.start}.items():
         setattr(companion, trace, value)
     for slot, code in rule.regularly.items():
         companion.run_regularly(code, when=slot)

@@ -7,7 +7,7 @@ from brian2.devices.device import runtime_device
 from numpy.testing import assert_array_equal
 
 from dvs.errors import ParameterError
-from learning.closed_loop import cartpole_loop, catch_loop, compiled, run_loop
+from learning.closed_loop import cartpole_loop, catch_loop, compiled_loop, run_loop
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_an_unknown_ablation_is_refused_and_so_is_no_time():
 @pytest.mark.slow
 def test_a_compiled_loop_lives_the_same_life_again_from_the_same_seed_and_learns():
     """Catch: by chance one ball in five is caught, a mean of -0.6; 600 balls later most are."""
-    with compiled(catch_loop, 6000) as run:
+    with compiled_loop(catch_loop, 6000) as run:
         first, again, other = run(0), run(0), run(1)
         fixed = run(0, run.loop.ablation("learning"))
     assert get_device() is runtime_device
