@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from learning.continuous_td import ActorCritic, actor_critic
 from learning.worlds.maze import Maze
 from learning.worlds.track import Track
-from snn.compiled import compiled
+from snn.compiling import compiled
 
 SOLVED_S = 10.0
 LAST = 10

@@ -34,7 +34,7 @@ from learning.td import ERROR_ORDER, WORLD_ORDER, ActorCritic, actor_critic
 from learning.worlds.cartpole import cartpole
 from learning.worlds.catch import catch
 from learning.worlds.strips import Camera, Strip, camera, strips
-from snn.compiled import Compiled, Settings, compiled
+from snn.compiling import Compiled, Settings, compiled
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -161,7 +161,7 @@ def compiled_loop(
 ) -> Iterator["CompiledLoop"]:
     """A loop in C++ standalone, built once, to be called with a seed as often as you like.
 
-    make: makes the loop, for this device, at this dt. directory: as of `snn.compiled.compiled`.
+    make: makes the loop, for this device, at this dt. directory: as of `snn.compiled`.
     """
     _check_steps(steps)
 

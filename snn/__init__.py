@@ -19,6 +19,7 @@ from dvs.lazy import lazy_names
 _HOMES = {
     "snn.blueprint": ("Blueprint", "describe"),
     "snn.checkpoint": ("load", "save"),
+    "snn.compiling": ("compiled",),
     "snn.exchange": ("from_nir", "read_nir", "to_nir", "write_nir"),
     "snn.inputs": ("EventInput", "event_input"),
     "snn.networks": ("Conv", "Dense", "Pool", "Recurrent", "feedforward"),
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from snn import hardware, neurons, probes, synapses
     from snn.blueprint import Blueprint, describe
     from snn.checkpoint import load, save
+    from snn.compiling import compiled
     from snn.exchange import from_nir, read_nir, to_nir, write_nir
     from snn.inputs import EventInput, event_input
     from snn.networks import Conv, Dense, Pool, Recurrent, feedforward
