@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dvs.errors import InputError, ParameterError
 from dvs.events import EventArray
+from learning.progress import training_bar
 from learning.td import RESTART_ORDER, ActorCritic, actor_critic
 from snn.inputs import EventInput
 from snn.spikes import SpikeTrains
@@ -237,32 +238,32 @@ def train(
     *,
     seed: int = 0,
     watch: Callable[[EventAgent, EventArray, dict[str, Any]], None] | None = None,
-    progress: Callable[[int, Life], None] | None = None,
+    progress: bool = True,
 ) -> Life:
     """Let the agent live for so many steps of the environment; an episode that they cut short is not counted.
 
     seed: of the environment's beginnings and of the network's chance (Brian2's generator). watch: called after each
-    step with the agent, the events it saw and the step's info. progress: called after each episode with the steps so
-    far and the episodes.
+    step with the agent, the events it saw and the step's info. progress: a bar on a terminal or in a notebook.
     """
     seed_brian(seed)
     lengths: list[int] = []
     returns: list[float] = []
     events, info = env.reset(seed=seed)
     action, length, total = agent.act(events, since_us=info["since_us"] if events.size else 0), 0, 0.0
-    for step in range(1, steps + 1):
-        events, reward, terminated, truncated, info = env.step(action)
-        action = agent.act(events, float(reward), terminated, truncated, since_us=info["since_us"])
-        length, total = length + 1, total + float(reward)
-        if watch is not None:
-            watch(agent, events, info)
-        if terminated or truncated:
-            lengths.append(length)
-            returns.append(total)
-            if progress is not None:
-                progress(step, _life(lengths, returns))
-            events, info = env.reset()
-            action, length, total = agent.act(events), 0, 0.0
+    with training_bar(steps, 0, progress) as advance:
+        for _ in range(steps):
+            events, reward, terminated, truncated, info = env.step(action)
+            action = agent.act(events, float(reward), terminated, truncated, since_us=info["since_us"])
+            length, total = length + 1, total + float(reward)
+            if watch is not None:
+                watch(agent, events, info)
+            if terminated or truncated:
+                lengths.append(length)
+                returns.append(total)
+                events, info = env.reset()
+                action, length, total = agent.act(events), 0, 0.0
+            recent = f"{np.mean(lengths[-20:]):.0f} steps each, of late" if lengths else ""
+            advance(f"episode {len(lengths) + 1}", recent)
     return _life(lengths, returns)
 
 
