@@ -6,10 +6,10 @@ has never seen a state, and a pole at rest it does not see at all; it knows what
 Actor and critic: Fremaux, Sprekeler & Gerstner 2013, "Reinforcement learning using a continuous time actor-critic
 framework with spiking neurons", PLoS Comput. Biol. 9.
 
-Chance keeps the pole up for 21.5 steps. Five minutes of this life, 15 000 steps, and it mostly stands for the 500 that
-an episode lasts at most.
+Chance keeps the pole up for 21.5 steps. After 40 000 steps, which take some five minutes, it mostly stands for the 500
+that an episode lasts at most; with luck after a third of that.
 
-    python examples/20_gym_agent.py [--steps 15000] [--seed 0] [--codegen numpy] [--output gym_agent.png]
+    python examples/20_gym_agent.py [--steps 40000] [--seed 0] [--codegen numpy] [--output gym_agent.png]
         [--video agent.mp4]
 """
 
@@ -65,7 +65,7 @@ def picture(life: Life, random: float = CHANCE) -> Figure:
 def main() -> None:
     """Train, print how long the last poles stood, draw the learning curve, and film the agent if asked to."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=15_000, help="of 20 ms")
+    parser.add_argument("--steps", type=int, default=40_000, help="of 20 ms")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--codegen", default="auto", help="numpy for a short run: Brian2 then compiles nothing")
     parser.add_argument("--output", type=Path, default=Path("gym_agent.png"))
