@@ -208,6 +208,12 @@ class EventAgent:
         self._deeds[action] += not (terminated or truncated)
         return action
 
+    def begin(self) -> None:
+        """Let the next call of `act` begin a new episode; the last one counts as cut short, wherever it was."""
+        for name, value in (("reward", 0), ("ended", 1), ("truncated", 1)):
+            self.brain.critic.variables[name].get_value()[0] = value
+        self._deeds *= 0
+
     @property
     def value(self) -> float:
         """What the critic expects now."""
@@ -249,6 +255,7 @@ def train(
     lengths: list[int] = []
     returns: list[float] = []
     events, info = env.reset(seed=seed)
+    agent.begin()
     action, length, total = agent.act(events, since_us=info["since_us"] if events.size else 0), 0, 0.0
     with training_bar(steps, 0, progress) as advance:
         for _ in range(steps):

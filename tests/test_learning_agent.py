@@ -237,6 +237,17 @@ def test_what_cannot_be_is_said(make, message):
         make()
 
 
+def test_a_life_that_goes_on_elsewhere_begins_a_new_episode():
+    """What was seen of an episode that was cut short is no part of the next: its sums are 0 while nothing is seen."""
+    defaultclock.dt = 1 * ms
+    env = EventEnv(Bars(), size=(20, 4))
+    agent = EventAgent(fields(20, 4, ((0, 2), (2, 4))), 2)
+    train(env, agent, 3, seed=1)
+    assert np.any(agent.network["sums"].m[:])
+    train(env, agent, 0, seed=1)
+    assert not np.any(agent.network["sums"].m[:])
+
+
 def test_a_film_of_an_agent_has_a_picture_for_each_step_and_teaches_nothing(tmp_path):
     """Seven steps of 20 ms: seven pictures at 50 a second; weights stay what they were."""
     defaultclock.dt = 1 * ms
