@@ -34,7 +34,20 @@ SMALL = {
     "18_dreams.py": ["--days", "10", "--dreams", "1", "--hidden", "10", "--codegen", "numpy"],
     "19_sleep.py": ["--epochs", "4", "--steps", "100", "--codegen", "numpy"],
     "20_gym_agent.py": ["--steps", "60", "--codegen", "numpy"],
-    "21_alignment.py": ["--trials", "2", "--every", "2", "--dampings", "0.3", "--draws", "5", "--codegen", "numpy"],
+    "21_alignment.py": [
+        "--trials",
+        "2",
+        "--every",
+        "2",
+        "--dampings",
+        "0.3",
+        "--draws",
+        "5",
+        "--fresh",
+        "2",
+        "--codegen",
+        "numpy",
+    ],
 }
 MAY_IMPORT = {"dvs": {"dvs"}, "snn": {"dvs", "snn"}, "learning": {"dvs", "snn", "learning"}}
 
