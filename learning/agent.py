@@ -200,9 +200,7 @@ class EventAgent:
         self._settled = settled
         self.spikes = self._stepper.step(relative)
         # The critic compares at the beginning of the next interval, when it has heard the events.
-        critic = self.brain.critic
-        for name, value in (("reward", reward), ("ended", terminated or truncated), ("truncated", truncated)):
-            critic.variables[name].get_value()[0] = value
+        self._tell(reward, terminated or truncated, truncated)
         action = int(self.brain.choice.variables["action"].get_value()[0])
         self._deeds *= 0 if terminated or truncated else _DEED_KEPT
         self._deeds[action] += not (terminated or truncated)
@@ -210,9 +208,13 @@ class EventAgent:
 
     def begin(self) -> None:
         """Let the next call of `act` begin a new episode; the last one counts as cut short, wherever it was."""
-        for name, value in (("reward", 0), ("ended", 1), ("truncated", 1)):
-            self.brain.critic.variables[name].get_value()[0] = value
+        self._tell(0.0, True, True)
         self._deeds *= 0
+
+    def _tell(self, reward: float, ended: bool, truncated: bool) -> None:
+        """What the critic is to know when it compares next."""
+        for name, value in (("reward", reward), ("ended", ended), ("truncated", truncated)):
+            self.brain.critic.variables[name].get_value()[0] = value
 
     @property
     def value(self) -> float:
