@@ -30,7 +30,7 @@ from brian2 import (
 )
 from brian2.core.clocks import Clock
 from brian2.core.functions import Function
-from brian2.core.variables import ArrayVariable, Subexpression, Variable
+from brian2.core.variables import ArrayVariable, Variable
 from brian2.groups.group import CodeRunner, Group
 from brian2.groups.neurongroup import Resetter, StateUpdater, Thresholder
 from brian2.parsing.expressions import parse_expression_dimensions
@@ -43,7 +43,8 @@ from sympy.core.function import AppliedUndef
 
 from dvs.errors import InputError
 from learning.symbols import expression, folded, symbol, where_refractory
-from snn.statements import assigned, statements
+from snn.names import resolved, whole
+from snn.statements import statements
 
 Numbers = float | NDArray[np.float64]
 
@@ -174,10 +175,10 @@ def read_network(
     actions = [_Action.of(pathway, namespace) for pathway in pathways]
     _check_ends([*pathways, *sums], states, outside)
     for action in actions:
-        states[_whole(action.pathway.target).name] += tuple(action.adds)
+        states[whole(action.pathway.target).name] += tuple(action.adds)
     _check_order(objects, sums, alone)
     for updater in sums:
-        states[_whole(updater.target).name] += (updater.target_var.name,)
+        states[whole(updater.target).name] += (updater.target_var.name,)
     states = {name: tuple(dict.fromkeys(names)) for name, names in states.items()}
     carried = {group.name: _carried(group) for group in outside}
     changing = states | carried
@@ -198,7 +199,7 @@ def _without_online(objects: Sequence[BrianObject]) -> list[BrianObject]:
 
 
 def _inputs(objects: Sequence[BrianObject], given: Collection[Group]) -> list[Group]:
-    names = {_whole(group).name for group in given}
+    names = {whole(group).name for group in given}
     missing = names - {obj.name for obj in objects}
     if missing:
         raise InputError(f"the inputs {sorted(missing)} are not in the network; add them to it")
@@ -267,14 +268,14 @@ def _check_ends(
     for actor in actors:
         synapses = actor.group
         for end in (synapses.source, synapses.target):
-            if _whole(end).name not in groups and _whole(end).name not in outside:
+            if whole(end).name not in groups and whole(end).name not in outside:
                 raise InputError(
-                    f"{synapses.name} connects {_whole(end).name}, which is no group of neurons in the network; add "
+                    f"{synapses.name} connects {whole(end).name}, which is no group of neurons in the network; add "
                     f"it, or leave out {synapses.name}"
                 )
-        if _whole(actor.target).name in outside:
+        if whole(actor.target).name in outside:
             raise InputError(
-                f"{actor.name}: {_line(actor)} changes {_whole(actor.target).name}, an input, which has no states; "
+                f"{actor.name}: {_line(actor)} changes {whole(actor.target).name}, an input, which has no states; "
                 f"leave {synapses.name} out of the network that is to learn"
             )
 
@@ -289,11 +290,11 @@ def _check_order(
         line = f"{updater.name}: {_line(updater)}"
         if isinstance(updater.target, Subgroup):
             raise InputError(
-                f"{line} goes to a part of {_whole(updater.target).name}, and Brian2 sets that only after the update; "
+                f"{line} goes to a part of {whole(updater.target).name}, and Brian2 sets that only after the update; "
                 "make synapses to the whole group, with connect(i=..., j=...)"
             )
         for end in (updater.group.source, updater.group.target):
-            one = alone.get(_whole(end).name)
+            one = alone.get(whole(end).name)
             if one and one.group.state_updater and place[one.group.state_updater.name] < place[updater.name]:
                 raise InputError(f"{line} is set after the update of {one.group.name}; give all groups the same order")
         if updater.target_var in targets:
@@ -320,7 +321,7 @@ class _Alone:
             group.state_updater.update_abstract_code(namespace)
             code = group.state_updater.abstract_code
             lines = [line for line in code.splitlines() if not line.startswith("not_refractory")]
-            variables = _variables(group, namespace, f"{code}\n{reset}", threshold)
+            variables = resolved(group, namespace, f"{code}\n{reset}", threshold)
             updated = folded("\n".join(lines), variables)
             after_spike = folded(reset, variables)
         own = {
@@ -403,7 +404,7 @@ def _refractory_steps(
     if isinstance(refractory, str):
         said = f"{group.name}: refractory={refractory!r}"
         with _named(group):
-            variables = _variables(group, namespace, "", refractory)
+            variables = resolved(group, namespace, "", refractory)
         if parse_expression_dimensions(refractory, variables) is not second.dim:
             raise InputError(f"{said} is a condition; write a time, such as refractory=2*ms")
         length = _plain(expression(refractory, variables))
@@ -467,7 +468,7 @@ class _Action:
                 "on_pre and nothing else"
             )
         with _named(pathway):
-            variables = _variables(synapses, namespace, code)
+            variables = resolved(synapses, namespace, code)
             after = folded(code, variables)
         adds: dict[str, sympy.Expr] = {}
         for name, value in after.items():
@@ -499,7 +500,7 @@ def _projections(
 ) -> Iterator[Projection]:
     values: dict[str, str] = {}
     for action in actions:
-        pathway, source = action.pathway, _whole(action.pathway.source).name
+        pathway, source = action.pathway, whole(action.pathway.source).name
         said = f"{pathway.name}: {_one_line(pathway.code)}"
         terms = _terms(pathway, pathway.synapses, action.adds, action.variables, changing)
         delay_steps = np.floor(_stored(pathway.variables["delay"]) / dt_s + 0.5).astype(np.int64)
@@ -532,7 +533,7 @@ def _projections(
         yield Projection(
             name=pathway.name,
             source=source,
-            target=_whole(pathway.target).name,
+            target=whole(pathway.target).name,
             pre=pre,
             post=_stored(pathway.synapse_targets).astype(np.int32),
             delay_steps=np.broadcast_to(delay_steps if delay_steps.size else 0, pre.size),
@@ -553,7 +554,7 @@ def _couplings(
     for k, updater in enumerate(sums):
         synapses, code = updater.group, updater.expression.code
         pre, post = ("post", "pre") if updater.target_varname.endswith("_pre") else ("pre", "post")
-        source, target = (_whole(synapses.target if pre == "post" else synapses.source).name, updater.target.name)
+        source, target = (whole(synapses.target if pre == "post" else synapses.source).name, updater.target.name)
         said = f"{updater.name}: {_line(updater)}"
         if source in inputs:
             raise InputError(
@@ -561,7 +562,7 @@ def _couplings(
                 f"on_pre='{updater.target_varname} += w'"
             )
         with _named(updater):
-            variables = _variables(synapses, namespace, "", code)
+            variables = resolved(synapses, namespace, "", code)
             value = {updater.target_var.name: _plain(expression(code, variables))}
         terms = _terms(updater, synapses, value, variables, changing, sides={"pre": pre, "post": post})
         later = {(other.target.name, other.target_var.name) for other in sums[k:]}
@@ -609,7 +610,7 @@ def _terms(
     sides: Mapping[str, str] = {"pre": "pre", "post": "post"},
 ) -> _Terms:
     """sides: how the neurons before and behind the synapse are called in the result."""
-    ends = {_whole(synapses.source).name, _whole(synapses.target).name}
+    ends = {whole(synapses.source).name, whole(synapses.target).name}
     states: dict[str, dict[str, str]] = {"pre": {}, "post": {}}
     values, index, borrowed, renamed = {}, {}, {}, {}
     for value in expressions.values():
@@ -653,24 +654,8 @@ def _side(synapses: Synapses, name: str, variable: Variable) -> str | None:
         case "_postsynaptic_idx":
             return "post"
         case _:  # shared by all neurons
-            sides = {_whole(synapses.source).name: "pre", _whole(synapses.target).name: "post"}
+            sides = {whole(synapses.source).name: "pre", whole(synapses.target).name: "post"}
             return sides.get(variable.owner.name)
-
-
-def _whole(group: Group) -> Group:
-    """The group of which this is a part, or itself."""
-    return group.source if isinstance(group, Subgroup) else group
-
-
-def _variables(group: Group, namespace: dict[str, Any], code: str, *expressions: str) -> dict[str, Variable]:
-    """Every name in statements and expressions, and in the subexpressions that they lead to."""
-    found: dict[str, Variable] = {}
-    names = get_identifiers("\n".join((code, *expressions))) - (assigned(code) - set(group.variables))
-    while names:
-        found |= group.resolve_all(names, namespace)
-        inner = (found[name].expr for name in names if isinstance(found[name], Subexpression))
-        names = get_identifiers("\n".join(inner)) - set(found)
-    return found
 
 
 def _value(variable: Variable) -> Numbers:
