@@ -273,20 +273,30 @@ class Model:
         """Output and spike counts of samples, or of a `Batch`."""
         return self._pass(samples).result()
 
-    def respond(self, samples: Any, states: Collection[str] = ()) -> Responses:
-        """Spikes of all groups, and some states, "hidden.v", at the end of each step: what `snn.run` gives too."""
+    def respond(self, samples: Any, states: Collection[str] = (), *, inputs: bool = False) -> Responses:
+        """Spikes of all groups, and some states, "hidden.v", at the end of each step: what `snn.run` gives too.
+
+        inputs: also the spikes of the inputs, but for graded ones, as `snn.energy.count` wants them.
+        """
         recorded = tuple(self._recorded(name) for name in states)
-        done = self._pass(samples, recorded)
+        batch = self.encode(samples)
+        done = self._pass(batch, recorded)
         found = done.result()
         duration = self.steps * self.dt
         values: dict[str, dict[str, Any]] = {}
         for group, state in recorded:
             values.setdefault(group, {})[state] = found.recorded[group, state]
+        spikes = {
+            name: trains(done.spikes(name), counts.shape[1], self.dt, duration) for name, counts in found.counts.items()
+        }
+        if inputs:
+            spikes |= {
+                name: trains(list(given.columns()), given.size, self.dt, duration)
+                for name, given in batch.inputs.items()
+                if isinstance(given, Spikes)
+            }
         return Responses(
-            spikes={
-                name: trains(done.spikes(name), counts.shape[1], self.dt, duration)
-                for name, counts in found.counts.items()
-            },
+            spikes=spikes,
             duration=duration,
             dt=self.dt,
             states=values,

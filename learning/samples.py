@@ -88,6 +88,12 @@ class Spikes:
         lost = None if self.lost is None else np.atleast_1d(self.lost[chosen])
         return replace(self, starts=np.atleast_2d(self.starts[chosen]), lost=lost)
 
+    def columns(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Neuron and step of each spike, sample by sample."""
+        for starts in self.starts:
+            neurons = self.neurons[starts[0] : starts[-1]].astype(np.int64)
+            yield neurons, np.repeat(np.arange(self.steps), np.diff(starts))
+
     def dense(self) -> NDArray[np.float64]:
         """The same as numbers, (samples, steps, size), 0 where there is no spike; for looking at few samples."""
         numbers = np.zeros((self.samples, self.steps, self.size))

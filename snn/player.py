@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 from brian2 import NeuronGroup
+from numpy.typing import NDArray
 
 from snn.binning import SpikeBlock
 
@@ -28,6 +29,7 @@ class Player:
         self._timestep = group.clock.variables["timestep"].get_value()
         self._spikes = group.variables["_spikespace"].get_value()
         self._count = group.variables["count"].get_value() if "count" in group.variables else None
+        self._kept: list[SpikeBlock] | None = None
         self.begin()
 
     def begin(self) -> None:
@@ -36,12 +38,29 @@ class Player:
         self._restart()
 
     def _restart(self) -> None:
+        self._kept = None if self._kept is None else []
         self._blocks: Iterator[SpikeBlock] | None = None
         self.dropped = 0  # events that became no spike
         self._block = _NO_SPIKES
         self._place = 0  # in the steps of the block
         self._due = -np.inf  # the next step at which there is something to do
         self.step = -1
+
+    def keep(self) -> None:
+        """From now on keep what is put, for `taken`."""
+        self._kept = []
+
+    def taken(self, first_step: int = 0) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(neuron, step since `first_step`) of each spike that was put of what is shown now, in order."""
+        neurons, steps = [], []
+        for block in self._kept or ():
+            first, last = np.searchsorted(block.steps, [first_step, self.step + 1])
+            starts = block.starts[first : last + 1]
+            neurons.append(block.neurons[starts[0] : starts[-1]])
+            steps.append(np.repeat(block.steps[first:last] - first_step, np.diff(starts)))
+        if not neurons:
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        return np.concatenate(neurons, dtype=np.int64), np.concatenate(steps, dtype=np.int64)
 
     def __call__(self) -> None:
         """Put the spikes of the step that is now."""
@@ -63,6 +82,8 @@ class Player:
             self._blocks = self._open(self._first_step)
         while step >= self._block.stop:
             self._block = next(self._blocks, _NOTHING_MORE)
+            if self._kept is not None:
+                self._kept.append(self._block)
             self.dropped += self._block.dropped
             self._place = int(np.searchsorted(self._block.steps, step))
         block, place = self._block, self._place

@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-from brian2 import Network, NeuronGroup, Quantity, second
+from brian2 import Network, NeuronGroup, Quantity, SpikeSource, second
 from numpy.typing import NDArray
 
 from dvs.errors import InputError, ParameterError
@@ -23,7 +24,7 @@ class Part:
 class SpikeRecorder:
     """Copies the spikes of a group at the end of each step; called by a `Drive`."""
 
-    def __init__(self, group: NeuronGroup) -> None:
+    def __init__(self, group: SpikeSource) -> None:
         self._step = group.clock.variables["timestep"].get_value()
         self._spikes = group.variables["_spikespace"].get_value()
         self.clear()
@@ -83,10 +84,18 @@ def trains(
     )
 
 
-def recorded_groups(network: Network, names: Collection[str] | None, input: object) -> dict[str, NeuronGroup]:
+def recorded_groups(
+    network: Network, names: Collection[str] | Literal["all"] | None, input: object
+) -> dict[str, SpikeSource]:
     """The groups of these names; by default all that have a threshold, but not the one that is the input."""
     if isinstance(input, EventInput) and input.group.name not in network:
         raise InputError(f"the input {input.group.name!r} is not in the network; add it: network.add(eye.group)")
+    if names == "all":
+        return {
+            obj.name: obj
+            for obj in network.sorted_objects
+            if isinstance(obj, SpikeSource) and "spike" in getattr(obj, "events", ("spike",))
+        }
     if names is None:
         groups = [obj for obj in network if isinstance(obj, NeuronGroup) and "spike" in obj.events]
         return {group.name: group for group in groups if not (isinstance(input, EventInput) and group is input.group)}

@@ -2,10 +2,10 @@
 
 import multiprocessing
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from brian2 import Network, Quantity, get_device
+from brian2 import Network, Quantity, SpikeSource, get_device
 from brian2 import seed as set_seed
 from brian2.core.namespace import get_local_namespace
 from brian2.devices.device import RuntimeDevice
@@ -16,6 +16,7 @@ from dvs.errors import InputError, ParameterError
 from snn.drive import Drive
 from snn.forking import forked
 from snn.inputs import EventInput
+from snn.player import Player
 from snn.progress import progress_bar
 from snn.recording import Part, SpikeRecorder, StateRecorder, named_group, recorded_groups, trains
 from snn.seeds import random_state_kept, sample_seed
@@ -31,7 +32,7 @@ def run(
     *,
     input: Input,
     duration: Quantity,
-    record: Collection[str] | None = None,
+    record: Collection[str] | Literal["all"] | None = None,
     states: Mapping[str, Collection[str]] | None = None,
     labels: ArrayLike | None = None,
     keep: Collection[str] = (),
@@ -55,10 +56,10 @@ class Runner:
 
     input: the `EventInput` that sees the samples, or a function that is called with each sample and sets what it
     likes, such as `lambda rates: setattr(group, "rates", rates)`. duration: of a sample. record: names of the groups
-    whose spikes are kept, by default all that have a threshold but the input. states: names of variables that are
-    kept, by group. keep: variables as "group.variable" that go on from sample to sample; weights that synapses
-    change themselves always do. namespace: where external names of equations are found; by default among the names
-    where this is called, as in `Network.run`. {} where the groups hold all they need.
+    whose spikes are kept, by default all that have a threshold but the input; "all" takes the input too. states:
+    names of variables that are kept, by group. keep: variables as "group.variable" that go on from sample to sample;
+    weights that synapses change themselves always do. namespace: where external names of equations are found; by
+    default among the names where this is called, as in `Network.run`. {} where the groups hold all they need.
 
     With `set_device("cpp_standalone", build_on_run=False)` the network is compiled when the runner is made, together
     with the loop over samples; every `run` uses the same binary.
@@ -72,7 +73,7 @@ class Runner:
         *,
         input: Input,
         duration: Quantity,
-        record: Collection[str] | None = None,
+        record: Collection[str] | Literal["all"] | None = None,
         states: Mapping[str, Collection[str]] | None = None,
         keep: Collection[str] = (),
         namespace: Mapping[str, object] | None = None,
@@ -101,10 +102,11 @@ class Runner:
         if isinstance(get_device(), RuntimeDevice):
             self._compiled = None
             self._drive = Drive(network, namespace, keep=keep)
-            self._spikes = {name: SpikeRecorder(group) for name, group in self._groups.items()}
+            self._spikes = {name: self._recorder(group) for name, group in self._groups.items()}
             self._states = {key: StateRecorder(group, key[1]) for key, group in self._variables.items()}
             for name, recorder in self._spikes.items():
-                self._drive.after_each_step(self._groups[name].clock, recorder)
+                if isinstance(recorder, SpikeRecorder):
+                    self._drive.after_each_step(self._groups[name].clock, recorder)
             for key, recorder in self._states.items():
                 self._drive.after_each_step(self._variables[key].clock, recorder)
         elif isinstance(input, EventInput):
@@ -144,6 +146,11 @@ class Runner:
         if labels is None and any(label is not None for label in found):
             labels = found
         return self._responses(parts, labels)
+
+    def _recorder(self, group: SpikeSource) -> SpikeRecorder | Player:
+        """An `EventInput` knows what it has shown."""
+        seen = isinstance(self._input, EventInput) and group is self._input.group
+        return self._input.recorder() if seen else SpikeRecorder(group)
 
     def _in_turn(
         self, samples: Iterable[tuple[int, Any]], learn: bool, seed: int | None, tick: Callable[[], None]

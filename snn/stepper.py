@@ -1,7 +1,7 @@
 """A network in a closed loop: an observation goes in, the network lives on for a moment, its spikes come out."""
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from brian2 import Network, Quantity, get_device, ms, us
@@ -25,9 +25,9 @@ class Stepper:
 
     input: an `EventInput`, or a function that is called with each observation and sets what it likes. interval: how
     long the network runs in a step. record: names of the groups whose spikes are returned, by default all that have
-    a threshold but the input. emulator: settings of an event camera; the observations are then frames, (height,
-    width), each seen at the end of an interval, and the network sees in the next one the events between the last two.
-    encoding: of the frames. namespace: as in `Network.run`.
+    a threshold but the input; "all" takes it too. emulator: settings of an event camera; the observations are then
+    frames, (height, width), each seen at the end of an interval, and the network sees in the next one the events
+    between the last two. encoding: of the frames. namespace: as in `Network.run`.
 
     The run is not in another thread: each step calls the network's own code, in Brian2's order, and returns.
     """
@@ -38,7 +38,7 @@ class Stepper:
         *,
         input: EventInput | Callable[[Any], object],
         interval: Quantity = 10 * ms,
-        record: Collection[str] | None = None,
+        record: Collection[str] | Literal["all"] | None = None,
         emulator: Settings | None = None,
         encoding: Encoding | None = None,
         namespace: Mapping[str, object] | None = None,
