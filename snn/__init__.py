@@ -8,8 +8,8 @@
     network = snn.feedforward(eye, [snn.Dense(200, lif()), snn.Dense(10, leaky_readout())], seed=1)
     network.run(300 * ms)
 
-`snn.neurons`, `snn.synapses`, `snn.probes` and `snn.hardware` are modules. This file is a table of names; each is
-imported when it is first used.
+`snn.neurons`, `snn.synapses`, `snn.probes`, `snn.hardware` and `snn.energy` are modules. This file is a table of
+names; each is imported when it is first used.
 """
 
 from typing import TYPE_CHECKING
@@ -28,10 +28,12 @@ _HOMES = {
     "snn.stepper": ("Stepper",),
 }
 
-__all__, __getattr__, __dir__ = lazy_names(__name__, _HOMES, modules=("hardware", "neurons", "probes", "synapses"))
+_MODULES = ("energy", "hardware", "neurons", "probes", "synapses")
+
+__all__, __getattr__, __dir__ = lazy_names(__name__, _HOMES, modules=_MODULES)
 
 if TYPE_CHECKING:
-    from snn import hardware, neurons, probes, synapses
+    from snn import energy, hardware, neurons, probes, synapses
     from snn.blueprint import Blueprint, describe
     from snn.checkpoint import load, save
     from snn.compiling import compiled

@@ -34,7 +34,7 @@ def frozen_brian() -> None:
 @pytest.fixture(autouse=True)
 def fresh_brian(request: pytest.FixtureRequest) -> Iterator[None]:
     """Brian2 as a new script finds it, but without compiling: each test of `snn` and `learning` begins here."""
-    if not request.path.name.startswith(("test_snn", "test_learning")):
+    if not request.path.name.startswith(("test_snn", "test_energy", "test_learning")):
         yield
         return
     request.getfixturevalue("frozen_brian")

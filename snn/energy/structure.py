@@ -1,0 +1,373 @@
+"""What a Brian2 network is made of, as far as it is counted: who is updated, who sends to whom, and at what work."""
+
+import ast
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from brian2 import Network, NeuronGroup, PoissonGroup, PoissonInput, SpikeGeneratorGroup, Synapses
+from brian2.core.variables import ArrayVariable, Variable
+from brian2.groups.group import CodeRunner, Group
+from brian2.groups.neurongroup import Resetter
+from brian2.parsing.statements import parse_statement
+from brian2.synapses.synapses import SummedVariableUpdater, SynapticPathway
+from brian2.utils.stringtools import get_identifiers
+from numpy.typing import NDArray
+
+from dvs.errors import InputError, ParameterError
+from snn.drive import changing_variables
+from snn.energy.work import FLAGS, NEURON_INDICES, Work, is_shared, is_weight, work_of
+from snn.names import resolved, whole
+from snn.statements import assigned, statements
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """Words that are kept in memory: weights, traces of synapses, states of neurons, addresses."""
+
+    weights: int = 0
+    traces: int = 0
+    states: int = 0
+    addresses: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Routine:
+    """Work that is done for each member in every step of a clock."""
+
+    dt_s: float
+    work: Work
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Population:
+    """A group of neurons. is_input: its spikes come from outside, and nothing is computed for them.
+
+    events: what its neurons may do, "spike" or another name. moves: equations advance its neurons. routines: work by
+    the clock. spike_work: the reset.
+    """
+
+    name: str
+    neurons: int
+    dt_s: float
+    is_input: bool
+    events: tuple[str, ...]
+    moves: bool
+    routines: tuple[Routine, ...]
+    spike_work: Work
+    stored: Stored
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pathway:
+    """What an event of the neurons of `source` does at synapses that lead to `target`.
+
+    The synapses of source neuron n are starts[n] to starts[n + 1] of the arrays targets, delay_steps and nonzero, all
+    (S,); nonzero says whether the weight is not 0, and is None if weights change. delivers: it adds to the state of
+    the target; graded: it weighs a value that the source has. learns: it changes something at the synapse. side: "pre"
+    or "post", where the event happens.
+    """
+
+    name: str
+    synapses: str
+    source: str
+    target: str
+    event: str
+    side: str
+    dt_s: float
+    starts: NDArray[np.int64]
+    targets: NDArray[np.int32]
+    delay_steps: NDArray[np.int32]
+    nonzero: NDArray[np.bool_] | None
+    delivers: bool
+    graded: bool
+    learns: bool
+    work: Work
+    stored: Stored
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Clocked:
+    """Synapses that are computed in every step: traces, or a (summed) variable, which drives `target`."""
+
+    name: str
+    synapses: str
+    number: int
+    target: str | None
+    dt_s: float
+    work: Work
+    stored: Stored
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Structure:
+    """All that there is to count."""
+
+    populations: tuple[Population, ...]
+    pathways: tuple[Pathway, ...]
+    clocked: tuple[Clocked, ...]
+
+
+def read_structure(network: Network, namespace: Mapping[str, Any], inputs: Collection[str] | None = None) -> Structure:
+    """What the active objects of a network do in a step, and at each event.
+
+    inputs: names of groups whose spikes come from outside, by default all to which no synapses lead and which no
+    equations move. namespace: where names are found that groups do not hold, as in `Network.run`.
+
+    Raises `InputError` for a PoissonInput, whose events nobody can know, and for names that nothing knows.
+    """
+    objects = [obj for obj in network.sorted_objects if obj.active]
+    for obj in objects:
+        if isinstance(obj, PoissonInput):
+            raise InputError(
+                f"{obj.name} is a PoissonInput: it adds events that are not kept; make it a PoissonGroup with synapses"
+            )
+    runners = [obj for obj in objects if isinstance(obj, CodeRunner) and not isinstance(obj, SpikeGeneratorGroup)]
+    for runner in runners:
+        _update(runner, namespace)
+    groups = [obj for obj in objects if isinstance(obj, NeuronGroup | SpikeGeneratorGroup | PoissonGroup)]
+    pathways = [obj for obj in runners if isinstance(obj, SynapticPathway)]
+    outside = _outside(groups, runners, inputs)
+    ends = {whole(end).name for one in pathways for end in (one.source, one.target)}
+    changing = {id(variable) for variable in changing_variables(objects, ())[0].values()}
+    populations = [
+        _population(group, runners, namespace, group.name in outside)
+        for group in groups
+        if getattr(group, "events", True) or _moves(group) or group.name in ends
+    ]
+    ways = [_pathway(pathway, namespace, changing) for pathway in pathways]
+    depth = _depths(populations, ways)
+    return Structure(
+        populations=tuple(sorted(populations, key=lambda one: (depth[one.name], one.name))),
+        pathways=tuple(sorted(ways, key=lambda one: (depth[one.target], depth[one.source], one.name))),
+        clocked=tuple(
+            _clocked(runner, namespace)
+            for runner in runners
+            if isinstance(runner.group, Synapses) and not isinstance(runner, SynapticPathway)
+        ),
+    )
+
+
+def _depths(populations: Sequence[Population], pathways: Sequence[Pathway]) -> dict[str, int]:
+    """How many synapses away from an input each population is, for a report that reads in the order of the layers."""
+    depth = {one.name: 0 if one.is_input else len(populations) for one in populations}
+    for _ in populations:
+        for one in pathways:
+            if one.delivers:
+                depth[one.target] = min(depth[one.target], depth[one.source] + 1)
+    return depth
+
+
+def _update(runner: CodeRunner, namespace: Mapping[str, Any]) -> None:
+    """Let Brian2 write down what the runner does, as it does before a run."""
+    try:
+        runner.update_abstract_code(run_namespace=namespace)
+    except KeyError as error:  # 'The identifier "tau" could not be resolved.'
+        raise InputError(
+            f"{runner.group.name}: no object knows {str(error).split(chr(34))[1]!r}; give namespace={{...}}"
+        ) from None
+
+
+def _outside(groups: Sequence[Group], runners: Sequence[CodeRunner], given: Collection[str] | None) -> frozenset[str]:
+    """Names of the groups whose spikes come from outside."""
+    names = {group.name for group in groups}
+    if given is not None:
+        if unknown := set(given) - names:
+            raise ParameterError(f"inputs are {sorted(unknown)}, expected groups of {sorted(names)}")
+        return frozenset(given)
+    driven = {
+        whole(one.target).name
+        for one in runners
+        if isinstance(one, SummedVariableUpdater) or (isinstance(one, SynapticPathway) and one.prepost == "pre")
+    }
+    return frozenset(group.name for group in groups if not _moves(group) and group.name not in driven)
+
+
+def _moves(group: Group) -> bool:
+    """Whether differential equations move it."""
+    return isinstance(group, NeuronGroup) and bool(group.equations.diff_eq_names)
+
+
+def _population(
+    group: Group, runners: Sequence[CodeRunner], namespace: Mapping[str, Any], is_input: bool
+) -> Population:
+    routines: dict[float, list[CodeRunner]] = {}
+    spike_work = Work()
+    for runner in runners:
+        if is_input or runner.group.name != group.name or isinstance(runner, SummedVariableUpdater):
+            continue
+        if isinstance(runner, Resetter):
+            # A neuron that is then refractory keeps the time of its spike.
+            spike_work += _work([runner], namespace) + Work(state_writes=int(group._refractory is not False))
+        elif any(_texts(runner)):
+            routines.setdefault(float(runner.clock.dt_), []).append(runner)
+    own = isinstance(group, NeuronGroup) and not is_input
+    return Population(
+        name=group.name,
+        neurons=int(group.N),
+        dt_s=float(group.clock.dt_),
+        is_input=is_input,
+        events=tuple(group.events) if isinstance(group, NeuronGroup) else ("spike",),
+        moves=bool(routines),
+        # What the update has in hand, the threshold need not read again.
+        routines=tuple(Routine(dt_s=dt_s, work=_work(together, namespace)) for dt_s, together in routines.items()),
+        spike_work=spike_work,
+        stored=Stored(states=sum(1 for _ in _arrays(group)) * int(group.N)) if own else Stored(),
+    )
+
+
+def _pathway(pathway: SynapticPathway, namespace: Mapping[str, Any], changing: Collection[int]) -> Pathway:
+    synapses, dt_s = pathway.group, float(pathway.source.clock.dt_)
+    sources, targets, delays = (
+        np.asarray(variable.get_value())
+        for variable in (pathway.synapse_sources, pathway.synapse_targets, pathway.variables["delay"])
+    )
+    # As Brian2's queue rounds them.
+    delay_steps = np.floor(delays / dt_s + 0.5).astype(np.int32)
+    order = np.argsort(sources, kind="stable")
+    known, indices = _known(pathway, namespace), synapses.variables.indices
+    outer = [line for line in statements(pathway.code) if indices.get(_target(line), "") in NEURON_INDICES]
+    weighed = {name for line in outer for name in get_identifiers(line) if _is_value_of(name, known, indices, pathway)}
+    return Pathway(
+        name=pathway.name,
+        synapses=synapses.name,
+        source=whole(pathway.source).name,
+        target=whole(pathway.target).name,
+        event=pathway.event,
+        side=pathway.prepost,
+        dt_s=dt_s,
+        starts=np.searchsorted(sources[order], np.arange(len(whole(pathway.source)) + 1)),
+        targets=targets[order],
+        delay_steps=np.broadcast_to(delay_steps, sources.shape)[order],
+        nonzero=_nonzero(outer, synapses, known, changing, order),
+        delivers=bool(outer),
+        graded=bool(weighed),
+        learns=bool(assigned(pathway.code) & {name for name in synapses.variables if indices[name] == "_idx"}),
+        work=_work([pathway], namespace) + Work(index_reads=1),
+        stored=_stored(synapses),
+    )
+
+
+def _target(line: str) -> str:
+    return parse_statement(line)[0]
+
+
+def _is_value_of(
+    name: str, known: Mapping[str, Variable], indices: Mapping[str, str], pathway: SynapticPathway
+) -> bool:
+    """Whether it is a value that the neuron before the synapse has, and that may differ from event to event."""
+    side = "_presynaptic_idx" if pathway.prepost == "pre" else "_postsynaptic_idx"
+    variable = known.get(name)
+    return (
+        isinstance(variable, ArrayVariable)
+        and not variable.constant
+        and indices.get(name) == side
+        and (variable.name not in assigned(pathway.code))
+    )
+
+
+def _nonzero(
+    lines: Sequence[str],
+    synapses: Synapses,
+    known: Mapping[str, Variable],
+    changing: Collection[int],
+    order: NDArray[np.int64],
+) -> NDArray[np.bool_] | None:
+    """Whether these statements can change anything, (S,) in the given order; None where the weights change."""
+    indices = synapses.variables.indices
+    names = {
+        name for line in lines for name in get_identifiers(line) if name in known and is_weight(name, known, indices)
+    }
+    if any(id(known[name]) in changing for name in names):
+        return None
+    zero = {name: _values(name, synapses)[order] == 0 for name in names}
+    changes = np.zeros(order.size, bool)
+    for line in lines:
+        changes |= ~_is_zero(ast.parse(parse_statement(line)[2], mode="eval").body, zero, order.size)
+    return changes
+
+
+def _is_zero(node: ast.expr, zero: Mapping[str, NDArray[np.bool_]], size: int) -> NDArray[np.bool_]:
+    """Where a sum of products is 0 because weights are, whatever everything else is."""
+    match node:
+        case ast.Name(id=name) if name in zero:
+            return zero[name]
+        case ast.Constant(value=value):
+            return np.full(size, value == 0)
+        case ast.UnaryOp(operand=operand):
+            return _is_zero(operand, zero, size)
+        case ast.BinOp(left=left, op=ast.Mult(), right=right):
+            return _is_zero(left, zero, size) | _is_zero(right, zero, size)
+        case ast.BinOp(left=left, op=ast.Div()):
+            return _is_zero(left, zero, size)
+        case ast.BinOp(left=left, op=ast.Add() | ast.Sub(), right=right):
+            return _is_zero(left, zero, size) & _is_zero(right, zero, size)
+    return np.zeros(size, bool)
+
+
+def _values(name: str, synapses: Synapses) -> NDArray[np.float64]:
+    """A number for each synapse, also if synapses share it."""
+    variable, index = synapses.variables[name], synapses.variables.indices[name]
+    values = np.asarray(variable.get_value())
+    return values if index == "_idx" else values[np.asarray(synapses.variables[index].get_value())]
+
+
+def _clocked(runner: CodeRunner, namespace: Mapping[str, Any]) -> Clocked:
+    summed = isinstance(runner, SummedVariableUpdater)
+    return Clocked(
+        name=runner.name,
+        synapses=runner.group.name,
+        number=len(runner.group),
+        target=whole(runner.target).name if summed else None,
+        dt_s=float(runner.clock.dt_),
+        # Each synapse adds to the sum, at an address.
+        work=_work([runner], namespace)
+        + (Work(additions=1, state_reads=1, state_writes=1, index_reads=1) if summed else Work()),
+        stored=_stored(runner.group),
+    )
+
+
+def _known(runner: CodeRunner, namespace: Mapping[str, Any]) -> dict[str, Variable]:
+    return {name: one for text in _texts(runner) for name, one in resolved(runner.group, namespace, text).items()}
+
+
+def _work(runners: Sequence[CodeRunner], namespace: Mapping[str, Any]) -> Work:
+    """The work of texts of one group that are executed together."""
+    known = {name: one for runner in runners for name, one in _known(runner, namespace).items()}
+    text = "\n".join(text for runner in runners for text in _texts(runner))
+    return work_of(text, known, runners[0].group.variables.indices)
+
+
+def _texts(runner: CodeRunner) -> Iterator[str]:
+    code = runner.abstract_code
+    for text in code.values() if isinstance(code, Mapping) else [code]:
+        if text and text.strip():
+            # Of a neuron that is not refractory.
+            yield re.sub(r"\bint_?\(not_refractory\)", "1", text)
+
+
+def _arrays(group: Group) -> Iterator[Variable]:
+    """What a group keeps for each of its members."""
+    kept = {*group.equations, *(getattr(group, "event_driven", None) or ()), "lastspike", "lastupdate"}
+    for name in kept & set(group.variables) - set(group.variables.indices.values()) - FLAGS:
+        variable = group.variables[name]
+        if isinstance(variable, ArrayVariable) and not variable.scalar and variable.owner.name == group.name:
+            yield variable
+
+
+def _stored(synapses: Synapses) -> Stored:
+    own = list(_arrays(synapses))
+    traces = sum(1 for one in own if not is_weight(one.name, synapses.variables, synapses.variables.indices))
+    shared = {
+        id(variable): int(variable.size)
+        for name, variable in synapses.variables.items()
+        if isinstance(variable, ArrayVariable) and is_shared(synapses.variables.indices[name])
+    }
+    number = len(synapses)
+    return Stored(
+        weights=(len(own) - traces) * number + sum(shared.values()),
+        traces=traces * number,
+        addresses=number * (1 + bool(shared)),
+    )
