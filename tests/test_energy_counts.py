@@ -1,5 +1,7 @@
 """Counts are exact: the spikes that were recorded say what every synapse and every neuron did."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from brian2 import Hz, Network, NeuronGroup, PoissonGroup, SpikeGeneratorGroup, SpikeMonitor, Synapses, ms, seed
@@ -286,7 +288,9 @@ def test_a_neuron_that_fits_no_core_is_refused():
 
 
 def test_bits_are_words_times_their_width():
-    """One spike over a static synapse reads a weight, an address and a state, and writes the state."""
+    """One spike over three static synapses in a row reads three weights and states, writes the states, and looks up one
+    address: from there on a counter finds the others.
+    """
     source = SpikeGeneratorGroup(1, [0], [0] * ms, dt=1 * ms, name="source")
     cells = lif(threshold=9.0).group(3, name="cells", dt=1 * ms)
     network = Network(source, cells, connect(source, cells, dense(np.ones((1, 3))), name="way"))
@@ -299,9 +303,29 @@ def test_bits_are_words_times_their_width():
     }
     expected = {
         "synaptic_operations": 3, "additions": 3, "weight_read_bits": 24, "state_read_bits": 48,
-        "state_write_bits": 48, "index_read_bits": 30,
+        "state_write_bits": 48, "index_read_bits": 10,
     }  # fmt: skip
     assert charges == expected
+
+
+def test_only_where_targets_do_not_follow_each_other_are_they_looked_up():
+    """Neuron 0 reaches 0, 1, 2 and 5: two runs. The pixel in the middle of 7x7 reaches a window of 3x3 among
+    5x5 neurons: three rows, so of 9 synapses 3 are looked up, each with its target and its weight.
+    """
+    source = SpikeGeneratorGroup(2, [0, 1], [0, 0] * ms, dt=1 * ms, name="source")
+    cells = lif(threshold=9.0).group(6, name="cells", dt=1 * ms)
+    synapses = Synapses(source, cells, "w : 1", on_pre="v_post += w", name="way")
+    synapses.connect(i=[0, 0, 0, 0, 1], j=[5, 1, 0, 2, 3])
+    (way,) = read_structure(Network(source, cells, synapses), {}).pathways
+    assert [way.addressed[first:last].sum() for first, last in pairwise(way.starts)] == [2, 1]
+    picture = SpikeGeneratorGroup(49, [24], [0] * ms, dt=1 * ms, name="picture")
+    wiring = conv2d(np.ones((1, 1, 3, 3)), (1, 7, 7))
+    layer = lif().group(wiring.n_post, name="layer", dt=1 * ms)
+    network = Network(picture, layer, connect(picture, layer, wiring, name="taps"))
+    meter = Meter(network)
+    network.run(1 * ms)
+    (taps,) = meter.counts().projections
+    assert (taps.delivered.item(), taps.work["index_reads"].item()) == (9, 2 * 3)
 
 
 def test_counts_come_back_from_their_file(tmp_path):

@@ -11,13 +11,14 @@ _CELLS = 1 << 24
 
 
 @njit(cache=True, nogil=True)
-def tally(sample, neuron, step, steps, starts, delay_steps, latest, nonzero, samples):
-    """(4, samples): synapses to which each sample's spikes were sent; those that they reached before step `steps`; of
-    these, how many have a weight that is not 0; and synapses with such a weight whose source spiked at all.
+def tally(sample, neuron, step, steps, starts, delay_steps, latest, nonzero, addressed, samples):
+    """(5, samples): synapses to which each sample's spikes were sent; those that they reached before step `steps`; of
+    these, how many have a weight that is not 0, and how many were looked up; and synapses with such a weight whose
+    source spiked at all.
 
-    latest: the longest delay. nonzero: (S + 1,) how many synapses in front have such a weight.
+    latest: the longest delay. nonzero, addressed: (S + 1,) how many synapses in front are so.
     """
-    found = np.zeros((4, samples), np.int64)
+    found = np.zeros((5, samples), np.int64)
     seen = np.full(starts.size - 1, -1, np.int64)
     for k in range(neuron.size):
         if step[k] >= steps:
@@ -27,15 +28,17 @@ def tally(sample, neuron, step, steps, starts, delay_steps, latest, nonzero, sam
         found[0, number] += last - first
         if seen[n] != number:
             seen[n] = number
-            found[3, number] += nonzero[last] - nonzero[first]
+            found[4, number] += nonzero[last] - nonzero[first]
         if step[k] + latest < steps:
             found[1, number] += last - first
             found[2, number] += nonzero[last] - nonzero[first]
+            found[3, number] += addressed[last] - addressed[first]
             continue
         for s in range(first, last):
             if step[k] + delay_steps[s] < steps:
                 found[1, number] += 1
                 found[2, number] += nonzero[s + 1] - nonzero[s]
+                found[3, number] += addressed[s + 1] - addressed[s]
     return found
 
 

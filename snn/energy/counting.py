@@ -167,11 +167,11 @@ class _Counting:
         sample, neuron, step = self._spikes[one.source, one.event]
         steps = self._steps(one.dt_s)
         nonzero = np.ones(one.targets.size, np.bool_) if one.nonzero is None else one.nonzero
-        before = np.concatenate([[0], np.cumsum(nonzero)])
-        emitted, delivered, nonzero_delivered, twin = tally(
-            sample, neuron, step, steps, one.starts, one.delay_steps, int(one.delay_steps.max(initial=0)), before,
-            self._samples,
+        emitted, delivered, nonzero_delivered, addressed, twin = tally(
+            sample, neuron, step, steps, one.starts, one.delay_steps, int(one.delay_steps.max(initial=0)),
+            _before(nonzero), _before(one.addressed), self._samples,
         )  # fmt: skip
+        work = {each.name: delivered * getattr(one.work, each.name) for each in fields(Work)}
         return ProjectionCounts(
             name=one.name,
             synapses=one.synapses,
@@ -187,18 +187,24 @@ class _Counting:
             delivered=delivered,
             nonzero=None if one.nonzero is None else nonzero_delivered,
             twin=twin,
-            work={each.name: delivered * getattr(one.work, each.name) for each in fields(Work)},
+            work=work | {"index_reads": addressed * one.work.index_reads},
             stored=one.stored,
         )
 
     def _clocked(self, one: Clocked) -> ClockedCounts:
         steps = self._steps(one.dt_s)
+        work = {each.name: self._each(getattr(one.work, each.name) * one.number * steps) for each in fields(Work)}
         return ClockedCounts(
             name=one.name,
             synapses=one.synapses,
             number=one.number,
             steps=steps,
             summed=one.target is not None,
-            work={each.name: self._each(getattr(one.work, each.name) * one.number * steps) for each in fields(Work)},
+            work=work | {"index_reads": self._each(one.work.index_reads * one.addressed * steps)},
             stored=one.stored,
         )
+
+
+def _before(marked: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """(S + 1,) how many are marked in front of each."""
+    return np.concatenate([[0], np.cumsum(marked)])

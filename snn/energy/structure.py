@@ -64,10 +64,11 @@ class Population:
 class Pathway:
     """What an event of the neurons of `source` does at synapses that lead to `target`.
 
-    The synapses of source neuron n are starts[n] to starts[n + 1] of the arrays targets, delay_steps and nonzero, all
-    (S,); nonzero says whether the weight is not 0, and is None if weights change. delivers: it adds to the state of
-    the target; graded: it weighs a value that the source has. learns: it changes something at the synapse. side: "pre"
-    or "post", where the event happens.
+    The synapses of source neuron n are starts[n] to starts[n + 1] of the arrays targets, delay_steps, nonzero and
+    addressed, all (S,). nonzero: whether the weight is not 0; None if weights change. addressed: whether its target
+    must be looked up, because it is not the next one after that of the synapse before. delivers: it adds to the state
+    of the target; graded: it weighs a value that the source has. learns: it changes something at the synapse. side:
+    "pre" or "post", where the event happens.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Pathway:
     targets: NDArray[np.int32]
     delay_steps: NDArray[np.int32]
     nonzero: NDArray[np.bool_] | None
+    addressed: NDArray[np.bool_]
     delivers: bool
     graded: bool
     learns: bool
@@ -90,11 +92,15 @@ class Pathway:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Clocked:
-    """Synapses that are computed in every step: traces, or a (summed) variable, which drives `target`."""
+    """Synapses that are computed in every step: traces, or a (summed) variable, which drives `target`.
+
+    addressed: how many of the `number` must have their target looked up.
+    """
 
     name: str
     synapses: str
     number: int
+    addressed: int
     target: str | None
     dt_s: float
     work: Work
@@ -226,7 +232,9 @@ def _pathway(pathway: SynapticPathway, namespace: Mapping[str, Any], changing: C
     )
     # As Brian2's queue rounds them.
     delay_steps = np.floor(delays / dt_s + 0.5).astype(np.int32)
-    order = np.argsort(sources, kind="stable")
+    delay_steps = np.broadcast_to(delay_steps, sources.shape)
+    order = np.lexsort((targets, delay_steps, sources))
+    addressed = _addressed(synapses, order, sources, targets, delay_steps)
     known, indices = _known(pathway, namespace), synapses.variables.indices
     outer = [line for line in statements(pathway.code) if indices.get(_target(line), "") in NEURON_INDICES]
     weighed = {name for line in outer for name in get_identifiers(line) if _is_value_of(name, known, indices, pathway)}
@@ -240,13 +248,14 @@ def _pathway(pathway: SynapticPathway, namespace: Mapping[str, Any], changing: C
         dt_s=dt_s,
         starts=np.searchsorted(sources[order], np.arange(len(whole(pathway.source)) + 1)),
         targets=targets[order],
-        delay_steps=np.broadcast_to(delay_steps, sources.shape)[order],
+        delay_steps=delay_steps[order],
         nonzero=_nonzero(outer, synapses, known, changing, order),
+        addressed=addressed,
         delivers=bool(outer),
         graded=bool(weighed),
         learns=bool(assigned(pathway.code) & {name for name in synapses.variables if indices[name] == "_idx"}),
         work=_work([pathway], namespace) + Work(index_reads=1),
-        stored=_stored(synapses),
+        stored=_stored(synapses, int(addressed.sum())),
     )
 
 
@@ -314,18 +323,36 @@ def _values(name: str, synapses: Synapses) -> NDArray[np.float64]:
     return values if index == "_idx" else values[np.asarray(synapses.variables[index].get_value())]
 
 
+def _addressed(synapses: Synapses, order: NDArray[np.int64], *columns: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(S,) in this order, where a run of synapses ends that a counter can walk along: the same source and delay, one
+    target after the other, and where weights are shared, one weight after the other, up or down.
+
+    columns: source, target and delay of each synapse. A layer of all to all has one run a neuron, a convolution one a
+    row of its window, and sparse synapses hardly any.
+    """
+    source, target, delay = (np.diff(column[order]) for column in columns)
+    goes_on = (source == 0) & (delay == 0) & (target == 1)
+    for index in {index for index in synapses.variables.indices.values() if is_shared(index)}:
+        goes_on &= np.abs(np.diff(np.asarray(synapses.variables[index].get_value())[order])) == 1
+    return np.concatenate([np.ones(min(order.size, 1), bool), ~goes_on])
+
+
 def _clocked(runner: CodeRunner, namespace: Mapping[str, Any]) -> Clocked:
-    summed = isinstance(runner, SummedVariableUpdater)
+    summed, synapses = isinstance(runner, SummedVariableUpdater), runner.group
+    sources, targets = (np.asarray(synapses.variables[f"_synaptic_{end}"].get_value()) for end in ("pre", "post"))
+    order = np.lexsort((targets, sources))
+    addressed = int(_addressed(synapses, order, sources, targets, np.zeros_like(sources)).sum())
+    # Each synapse adds to the sum of the neuron behind it.
+    adds = Work(additions=1, state_reads=1, state_writes=1, index_reads=1)
     return Clocked(
         name=runner.name,
-        synapses=runner.group.name,
-        number=len(runner.group),
+        synapses=synapses.name,
+        number=len(synapses),
+        addressed=addressed,
         target=whole(runner.target).name if summed else None,
         dt_s=float(runner.clock.dt_),
-        # Each synapse adds to the sum, at an address.
-        work=_work([runner], namespace)
-        + (Work(additions=1, state_reads=1, state_writes=1, index_reads=1) if summed else Work()),
-        stored=_stored(runner.group),
+        work=_work([runner], namespace) + (adds if summed else Work()),
+        stored=_stored(synapses, addressed),
     )
 
 
@@ -357,7 +384,7 @@ def _arrays(group: Group) -> Iterator[Variable]:
             yield variable
 
 
-def _stored(synapses: Synapses) -> Stored:
+def _stored(synapses: Synapses, addressed: int) -> Stored:
     own = list(_arrays(synapses))
     traces = sum(1 for one in own if not is_weight(one.name, synapses.variables, synapses.variables.indices))
     shared = {
@@ -369,5 +396,5 @@ def _stored(synapses: Synapses) -> Stored:
     return Stored(
         weights=(len(own) - traces) * number + sum(shared.values()),
         traces=traces * number,
-        addresses=number * (1 + bool(shared)),
+        addresses=addressed * (1 + bool(shared)),
     )
