@@ -4,7 +4,18 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from brian2 import Hz, Network, NeuronGroup, PoissonGroup, SpikeGeneratorGroup, SpikeMonitor, Synapses, ms, seed
+from brian2 import (
+    Hz,
+    Network,
+    NeuronGroup,
+    PoissonGroup,
+    SpikeGeneratorGroup,
+    SpikeMonitor,
+    Synapses,
+    ms,
+    seed,
+    set_device,
+)
 
 import snn
 from dvs.errors import FormatError, InputError, ParameterError
@@ -369,3 +380,71 @@ def test_a_poisson_group_is_an_input():
     assert source.updates == 0
     assert counts.synaptic_operations.item() == 4 * source.spikes.item()
     assert cells.updates == 200
+
+
+def test_synapses_between_parts_of_groups_are_counted_where_they_are():
+    """Of neurons 0 to 5, all spike once; synapses leave 2, 3 and 4 only, to two of the others each: 6 operations, of
+    which neurons 0 and 1 get three each, in one step.
+    """
+    source = NeuronGroup(6, "v : 1", threshold="v > 0.5", reset="v = 0", name="source", dt=1 * ms)
+    source.v = 1
+    cells = lif(threshold=9.0).group(8, name="cells", dt=1 * ms)
+    synapses = Synapses(source[2:5], cells[:2], "w : 1", on_pre="v_post += w", name="way")
+    synapses.connect()
+    network = Network(source, cells, synapses)
+    meter = Meter(network)
+    network.run(2 * ms)
+    counts = meter.counts()
+    assert counts.synaptic_operations.tolist() == [6]
+    assert counts.populations[1].driven.tolist() == [2]
+
+
+def test_events_that_are_no_spikes_have_their_own_pathway():
+    """Each of 3 neurons crosses v > 0.5 in one step of ten, and then reaches 2 others: 6 operations without a spike."""
+    cells = NeuronGroup(3, "v : 1", events={"halfway": "v > 0.5"}, threshold="v > 9", reset="", name="cells", dt=1 * ms)
+    cells.run_on_event("halfway", "v = 0")
+    cells.v = 1
+    others = lif(threshold=9.0).group(2, name="others", dt=1 * ms)
+    synapses = Synapses(cells, others, "w : 1", on_pre="v_post += w", on_event="halfway", name="way")
+    synapses.connect()
+    network = Network(cells, others, synapses)
+    meter = Meter(network)
+    network.run(10 * ms)
+    counts = meter.counts(inputs=["cells"])
+    (way,) = counts.projections
+    assert way.delivered.tolist() == [6]
+
+
+def test_a_rule_that_learns_by_a_clock_is_counted_in_every_step():
+    """`learning.attach` gives each of 6 synapses a trace that decays in every one of 20 steps: 120 updates."""
+    learning = pytest.importorskip("learning")
+    source = SpikeGeneratorGroup(3, [0, 1, 2], [1, 2, 3] * ms, dt=1 * ms, name="source")
+    cells = lif().group(2, name="cells", dt=1 * ms)
+    way = connect(source, cells, dense(np.ones((3, 2))), name="way")
+    dopamine = NeuronGroup(1, "D : 1", name="dopamine", dt=1 * ms)
+    rule = learning.Rule(
+        name="trace", equations="dc/dt = -c/(20*ms) : 1", on_pre="c += 1", change="0.001*D*c", source="made up"
+    )
+    plastic = learning.attach(way, rule, {"D": dopamine.D}, name="rule")
+    network = Network(source, cells, dopamine, way, plastic)
+    meter = Meter(network)
+    network.run(20 * ms)
+    counts = meter.counts()
+    charges = {(one.term, one.where): one.total for one in counts.charges()}
+    assert sum(total for (term, _), total in charges.items() if term == "synapse_updates") == 120
+    assert sum(total for (term, _), total in charges.items() if term == "weight_write_bits") == 120 * 32
+    assert next(one for one in counts.projections if one.name == "way_pre").nonzero is None
+
+
+@pytest.mark.slow
+def test_a_compiled_network_is_metered_too(tmp_path):
+    """Brian2's C++ standalone and its runtime: the same network, the same counts."""
+    network = random_network(5)
+    meter = Meter(network)
+    network.run(STEPS * ms)
+    ours = meter.counts().charges()
+    set_device("cpp_standalone", directory=str(tmp_path / "code"))
+    compiled = random_network(5)
+    meter = Meter(compiled)
+    compiled.run(STEPS * ms)
+    assert meter.counts().charges() == ours

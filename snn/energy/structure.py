@@ -1,7 +1,6 @@
 """What a Brian2 network is made of, as far as it is counted: who is updated, who sends to whom, and at what work."""
 
 import ast
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,9 +17,10 @@ from numpy.typing import NDArray
 
 from dvs.errors import InputError, ParameterError
 from snn.drive import changing_variables
-from snn.energy.work import FLAGS, NEURON_INDICES, Work, is_shared, is_weight, work_of
-from snn.names import resolved, whole
-from snn.statements import assigned, statements
+from snn.energy.texts import Texts, outer_statements, texts_of
+from snn.energy.work import FLAGS, Work, is_shared
+from snn.names import whole
+from snn.statements import assigned
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,22 +137,19 @@ def read_structure(network: Network, namespace: Mapping[str, Any], inputs: Colle
     pathways = [obj for obj in runners if isinstance(obj, SynapticPathway)]
     outside = _outside(groups, runners, inputs)
     ends = {whole(end).name for one in pathways for end in (one.source, one.target)}
+    texts = Texts(namespace, runners)
     changing = {id(variable) for variable in changing_variables(objects, ())[0].values()}
     populations = [
-        _population(group, runners, namespace, group.name in outside)
+        _population(group, runners, texts, group.name in outside)
         for group in groups
         if getattr(group, "events", True) or _moves(group) or group.name in ends
     ]
-    ways = [_pathway(pathway, namespace, changing) for pathway in pathways]
+    ways = [_pathway(pathway, texts, changing) for pathway in pathways]
     depth = _depths(populations, ways)
     return Structure(
         populations=tuple(sorted(populations, key=lambda one: (depth[one.name], one.name))),
         pathways=tuple(sorted(ways, key=lambda one: (depth[one.target], depth[one.source], one.name))),
-        clocked=tuple(
-            _clocked(runner, namespace)
-            for runner in runners
-            if isinstance(runner.group, Synapses) and not isinstance(runner, SynapticPathway)
-        ),
+        clocked=tuple(_clocked(runners, texts)),
     )
 
 
@@ -196,9 +193,7 @@ def _moves(group: Group) -> bool:
     return isinstance(group, NeuronGroup) and bool(group.equations.diff_eq_names)
 
 
-def _population(
-    group: Group, runners: Sequence[CodeRunner], namespace: Mapping[str, Any], is_input: bool
-) -> Population:
+def _population(group: Group, runners: Sequence[CodeRunner], texts: Texts, is_input: bool) -> Population:
     routines: dict[float, list[CodeRunner]] = {}
     spike_work = Work()
     for runner in runners:
@@ -206,8 +201,8 @@ def _population(
             continue
         if isinstance(runner, Resetter):
             # A neuron that is then refractory keeps the time of its spike.
-            spike_work += _work([runner], namespace) + Work(state_writes=int(group._refractory is not False))
-        elif any(_texts(runner)):
+            spike_work += texts.work(runner) + Work(state_writes=int(group._refractory is not False))
+        elif any(texts_of(runner)):
             routines.setdefault(float(runner.clock.dt_), []).append(runner)
     own = isinstance(group, NeuronGroup) and not is_input
     return Population(
@@ -218,13 +213,13 @@ def _population(
         events=tuple(group.events) if isinstance(group, NeuronGroup) else ("spike",),
         moves=bool(routines),
         # What the update has in hand, the threshold need not read again.
-        routines=tuple(Routine(dt_s=dt_s, work=_work(together, namespace)) for dt_s, together in routines.items()),
+        routines=tuple(Routine(dt_s=dt_s, work=texts.work(*together)) for dt_s, together in routines.items()),
         spike_work=spike_work,
         stored=Stored(states=sum(1 for _ in _arrays(group)) * int(group.N)) if own else Stored(),
     )
 
 
-def _pathway(pathway: SynapticPathway, namespace: Mapping[str, Any], changing: Collection[int]) -> Pathway:
+def _pathway(pathway: SynapticPathway, texts: Texts, changing: Collection[int]) -> Pathway:
     synapses, dt_s = pathway.group, float(pathway.source.clock.dt_)
     sources, targets, delays = (
         np.asarray(variable.get_value())
@@ -235,8 +230,8 @@ def _pathway(pathway: SynapticPathway, namespace: Mapping[str, Any], changing: C
     delay_steps = np.broadcast_to(delay_steps, sources.shape)
     order = np.lexsort((targets, delay_steps, sources))
     addressed = _addressed(synapses, order, sources, targets, delay_steps)
-    known, indices = _known(pathway, namespace), synapses.variables.indices
-    outer = [line for line in statements(pathway.code) if indices.get(_target(line), "") in NEURON_INDICES]
+    known, indices = texts.known(pathway), synapses.variables.indices
+    outer = outer_statements(pathway)
     weighed = {name for line in outer for name in get_identifiers(line) if _is_value_of(name, known, indices, pathway)}
     return Pathway(
         name=pathway.name,
@@ -249,18 +244,14 @@ def _pathway(pathway: SynapticPathway, namespace: Mapping[str, Any], changing: C
         starts=np.searchsorted(sources[order], np.arange(len(whole(pathway.source)) + 1)),
         targets=targets[order],
         delay_steps=delay_steps[order],
-        nonzero=_nonzero(outer, synapses, known, changing, order),
+        nonzero=_nonzero(outer, synapses, texts.weights, changing, order),
         addressed=addressed,
         delivers=bool(outer),
         graded=bool(weighed),
         learns=bool(assigned(pathway.code) & {name for name in synapses.variables if indices[name] == "_idx"}),
-        work=_work([pathway], namespace) + Work(index_reads=1),
-        stored=_stored(synapses, int(addressed.sum())),
+        work=texts.work(pathway) + Work(index_reads=1),
+        stored=_stored(synapses, int(addressed.sum()), texts.weights),
     )
-
-
-def _target(line: str) -> str:
-    return parse_statement(line)[0]
 
 
 def _is_value_of(
@@ -280,16 +271,14 @@ def _is_value_of(
 def _nonzero(
     lines: Sequence[str],
     synapses: Synapses,
-    known: Mapping[str, Variable],
+    weights: Collection[int],
     changing: Collection[int],
     order: NDArray[np.int64],
 ) -> NDArray[np.bool_] | None:
     """Whether these statements can change anything, (S,) in the given order; None where the weights change."""
-    indices = synapses.variables.indices
-    names = {
-        name for line in lines for name in get_identifiers(line) if name in known and is_weight(name, known, indices)
-    }
-    if any(id(known[name]) in changing for name in names):
+    names = {name for name, variable in synapses.variables.items() if id(variable) in weights}
+    names &= {name for line in lines for name in get_identifiers(line)}
+    if any(id(synapses.variables[name]) in changing for name in names):
         return None
     zero = {name: _values(name, synapses)[order] == 0 for name in names}
     changes = np.zeros(order.size, bool)
@@ -337,42 +326,32 @@ def _addressed(synapses: Synapses, order: NDArray[np.int64], *columns: NDArray[n
     return np.concatenate([np.ones(min(order.size, 1), bool), ~goes_on])
 
 
-def _clocked(runner: CodeRunner, namespace: Mapping[str, Any]) -> Clocked:
-    summed, synapses = isinstance(runner, SummedVariableUpdater), runner.group
-    sources, targets = (np.asarray(synapses.variables[f"_synaptic_{end}"].get_value()) for end in ("pre", "post"))
-    order = np.lexsort((targets, sources))
-    addressed = int(_addressed(synapses, order, sources, targets, np.zeros_like(sources)).sum())
-    # Each synapse adds to the sum of the neuron behind it.
-    adds = Work(additions=1, state_reads=1, state_writes=1, index_reads=1)
-    return Clocked(
-        name=runner.name,
-        synapses=synapses.name,
-        number=len(synapses),
-        addressed=addressed,
-        target=whole(runner.target).name if summed else None,
-        dt_s=float(runner.clock.dt_),
-        work=_work([runner], namespace) + (adds if summed else Work()),
-        stored=_stored(synapses, addressed),
-    )
-
-
-def _known(runner: CodeRunner, namespace: Mapping[str, Any]) -> dict[str, Variable]:
-    return {name: one for text in _texts(runner) for name, one in resolved(runner.group, namespace, text).items()}
-
-
-def _work(runners: Sequence[CodeRunner], namespace: Mapping[str, Any]) -> Work:
-    """The work of texts of one group that are executed together."""
-    known = {name: one for runner in runners for name, one in _known(runner, namespace).items()}
-    text = "\n".join(text for runner in runners for text in _texts(runner))
-    return work_of(text, known, runners[0].group.variables.indices)
-
-
-def _texts(runner: CodeRunner) -> Iterator[str]:
-    code = runner.abstract_code
-    for text in code.values() if isinstance(code, Mapping) else [code]:
-        if text and text.strip():
-            # Of a neuron that is not refractory.
-            yield re.sub(r"\bint_?\(not_refractory\)", "1", text)
+def _clocked(runners: Sequence[CodeRunner], texts: Texts) -> Iterator[Clocked]:
+    """Sums, each by itself, and what else is done to synapses by a clock, together."""
+    together: dict[tuple[str, float, str], list[CodeRunner]] = {}
+    for runner in runners:
+        if isinstance(runner.group, Synapses) and not isinstance(runner, SynapticPathway):
+            target = whole(runner.target).name if isinstance(runner, SummedVariableUpdater) else ""
+            together.setdefault((runner.group.name, float(runner.clock.dt_), target), []).append(runner)
+    for (name, dt_s, target), alike in together.items():
+        synapses, work = alike[0].group, texts.work(*alike)
+        sources, targets = (np.asarray(synapses.variables[f"_synaptic_{end}"].get_value()) for end in ("pre", "post"))
+        order = np.lexsort((targets, sources))
+        addressed = int(_addressed(synapses, order, sources, targets, np.zeros_like(sources)).sum())
+        if target:
+            # Each synapse adds to the sum of the neuron behind it.
+            work += Work(additions=1, state_reads=1, state_writes=1, index_reads=1)
+        if work != Work():
+            yield Clocked(
+                name=alike[0].name,
+                synapses=name,
+                number=len(synapses),
+                addressed=addressed,
+                target=target or None,
+                dt_s=dt_s,
+                work=work,
+                stored=_stored(synapses, addressed, texts.weights),
+            )
 
 
 def _arrays(group: Group) -> Iterator[Variable]:
@@ -384,17 +363,17 @@ def _arrays(group: Group) -> Iterator[Variable]:
             yield variable
 
 
-def _stored(synapses: Synapses, addressed: int) -> Stored:
+def _stored(synapses: Synapses, addressed: int, weights: Collection[int]) -> Stored:
     own = list(_arrays(synapses))
-    traces = sum(1 for one in own if not is_weight(one.name, synapses.variables, synapses.variables.indices))
+    weighing = sum(1 for variable in own if id(variable) in weights)
+    indices = synapses.variables.indices
     shared = {
         id(variable): int(variable.size)
         for name, variable in synapses.variables.items()
-        if isinstance(variable, ArrayVariable) and is_shared(synapses.variables.indices[name])
+        if isinstance(variable, ArrayVariable) and is_shared(indices[name])
     }
-    number = len(synapses)
     return Stored(
-        weights=(len(own) - traces) * number + sum(shared.values()),
-        traces=traces * number,
+        weights=weighing * len(synapses) + sum(shared.values()),
+        traces=(len(own) - weighing) * len(synapses),
         addresses=addressed * (1 + bool(shared)),
     )

@@ -6,14 +6,13 @@ counted for each.
 
 import ast
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
 
 from brian2 import Synapses
 from brian2.codegen.statements import Statement
 from brian2.codegen.translation import make_statements
 from brian2.core.variables import ArrayVariable, Variable
-from brian2.equations.equations import PARAMETER
 
 _LIKE_ADDITIONS = {"int": 1, "int_": 1, "float_": 0, "timestep": 1, "abs": 1, "sign": 1, "clip": 2}
 """Functions that a circuit does with a comparison or none, and how many."""
@@ -29,8 +28,8 @@ FLAGS = frozenset({"not_refractory"})
 class Work:
     """Operations of one execution, for one neuron or one synapse; reads and writes are in words.
 
-    A comparison is an addition. functions: divisions, powers, exponentials, random numbers and all else. weight: of
-    the parameters of synapses. trace: of what else synapses keep. state: of neurons. index_reads: addresses of where a
+    A comparison is an addition. functions: divisions, powers, exponentials, random numbers and all else. weight: by
+    which synapses weigh. trace: of what else synapses keep. state: of neurons. index_reads: addresses of where a
     synapse leads, and of the weight that it shares.
     """
 
@@ -49,11 +48,13 @@ class Work:
         return Work(**{each.name: getattr(self, each.name) + getattr(other, each.name) for each in fields(self)})
 
 
-def work_of(code: str, variables: Mapping[str, Variable], indices: Mapping[str, str]) -> Work:
+def work_of(
+    code: str, variables: Mapping[str, Variable], indices: Mapping[str, str], weights: Collection[int] = ()
+) -> Work:
     """The work of a text for one neuron, or for one synapse.
 
     variables: of every name in it. indices: of the arrays, as Brian2 has them: "_idx" where each neuron or synapse has
-    a value of its own.
+    a value of its own. weights: the variables by which synapses weigh, as their `id`.
     """
     if not code.strip():
         return Work()
@@ -68,7 +69,7 @@ def work_of(code: str, variables: Mapping[str, Variable], indices: Mapping[str, 
             reads.add(statement.var)
         writes.add(statement.var)
     reads, writes = ({name for name in names if _is_stored(name, variables, indices)} for names in (reads, writes))
-    kinds = {name: _kind_of_memory(name, variables, indices) for name in reads | writes}
+    kinds = {name: _kind_of_memory(variables[name], indices[name], weights) for name in reads | writes}
     words = Counter([f"{kinds[name]}_reads" for name in reads] + [f"{kinds[name]}_writes" for name in writes])
     return Work(
         additions=arithmetic[_ADDITION],
@@ -113,20 +114,11 @@ def _is_stored(name: str, variables: Mapping[str, Variable], indices: Mapping[st
     return is_array and indices.get(name, "0") != "0" and name not in FLAGS
 
 
-def _kind_of_memory(name: str, variables: Mapping[str, Variable], indices: Mapping[str, str]) -> str:
-    if is_weight(name, variables, indices):
+def _kind_of_memory(variable: ArrayVariable, index: str, weights: Collection[int]) -> str:
+    if id(variable) in weights:
         return "weight"
-    at_synapse = isinstance(variables[name].owner, Synapses) and indices[name] not in NEURON_INDICES
+    at_synapse = is_shared(index) or (isinstance(variable.owner, Synapses) and index not in NEURON_INDICES)
     return "trace" if at_synapse else "state"
-
-
-def is_weight(name: str, variables: Mapping[str, Variable], indices: Mapping[str, str]) -> bool:
-    """Whether it is a parameter that synapses keep, each its own, or share."""
-    variable = variables[name]
-    equations = getattr(variable.owner, "equations", {})
-    is_parameter = variable.name in equations and equations[variable.name].type == PARAMETER
-    of_synapses = is_shared(indices[name]) or (isinstance(variable.owner, Synapses) and variable.name != "lastupdate")
-    return is_parameter and of_synapses
 
 
 def is_shared(index: str) -> bool:
