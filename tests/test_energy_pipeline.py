@@ -30,6 +30,18 @@ def test_an_event_is_a_column_a_row_and_a_polarity():
     assert sensed([recording(10)], bits_per_event=64).bits_per_event == 64
 
 
+def test_a_camera_that_was_watched_for_longer_than_the_network_is_refused(seen):
+    """100 events in 100 ms, of which the network saw the 50 of the first 50 ms."""
+    network, responses = seen
+    watched = [recording(100)] * 3
+    with pytest.raises(ParameterError, match=r"watched for 0\.1 s, the network for 0\.05 s"):
+        count(network, responses, duration=50 * ms, sensor=sensed(watched))
+    with pytest.raises(ParameterError, match="in 2 samples, the network in 3"):
+        count(network, responses, sensor=sensed(watched[:2]))
+    counts = count(network, responses, duration=50 * ms, sensor=sensed(watched, duration=50 * ms))
+    assert counts.sensor.events.tolist() == [50, 50, 50]
+
+
 def test_recordings_of_two_sensors_are_not_added():
     with pytest.raises(InputError, match="sensors of"):
         sensed([recording(1), recording(1, width=128, height=128)])

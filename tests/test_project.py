@@ -36,6 +36,7 @@ SMALL = {
     "18_dreams.py": ["--days", "10", "--dreams", "1", "--hidden", "10", "--codegen", "numpy"],
     "19_sleep.py": ["--epochs", "4", "--steps", "100", "--codegen", "numpy"],
     "20_gym_agent.py": ["--steps", "60", "--codegen", "numpy"],
+    "25_bill_of_a_video.py": ["--seconds", "0.4"],
     "21_alignment.py": [
         "--trials",
         "2",
@@ -169,6 +170,16 @@ def test_the_readme_s_rules_run(tmp_path):
     code = "import brian2\nbrian2.prefs.codegen.target = 'numpy'\n" + code + more
     code += "network.add(attach(loop, mine, {'D': dopamine.level}))\nnetwork.run(5 * ms)\n"
     run_python(code, tmp_path)
+
+
+def test_the_readme_s_bill_is_written(tmp_path):
+    code = readme_python("snn.energy").replace("500 * ms", "50 * ms")
+    run_python("import brian2\nbrian2.prefs.codegen.target = 'numpy'\n" + code, tmp_path)
+    snn_energy = Path(sys.executable).with_name("snn-energy")
+    command = [snn_energy, "counts.json", "--prices", "generic-45nm-int8", "--html", "account.html"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "account.html").read_text().startswith("<!DOCTYPE html>")
 
 
 def readme_python(word: str) -> str:

@@ -40,7 +40,10 @@ def count(
     by default what no other neuron hears: the spikes of each sample, or where there are none, one value a neuron.
     placement: of the neurons on cores, for packets and hops. namespace: as in `Network.run`.
 
-    Raises `ParameterError` for a group whose spikes are needed and were not recorded.
+    sensor: what `sensed` found in the same recordings.
+
+    Raises `ParameterError` for a group whose spikes are needed and were not recorded, and for a sensor that was watched
+    in other samples, or for longer than they last.
     """
     if isinstance(network, Structure):
         structure = network
@@ -96,6 +99,7 @@ class _Counting:
         labels: NDArray | None,
     ) -> Counts:
         structure = self._structure
+        self._check(sensor)
         heard = {one.source for one in structure.pathways if one.delivers}
         if outputs is None:
             outputs = [one.name for one in structure.populations if not one.is_input and one.name not in heard]
@@ -114,6 +118,21 @@ class _Counting:
             sensor=sensor,
             labels=labels,
         )
+
+    def _check(self, sensor: SensorCounts | None) -> None:
+        if sensor is None:
+            return
+        if sensor.events.shape != (self._samples,):
+            raise ParameterError(
+                f"the sensor was watched in {sensor.events.size} samples, the network in {self._samples}; "
+                "give sensed() the same recordings"
+            )
+        # A frame may end a little after the sample.
+        if sensor.watched_s is not None and sensor.watched_s > 1.02 * self._duration_s:
+            raise ParameterError(
+                f"the sensor was watched for {sensor.watched_s:g} s, the network for {self._duration_s:g} s of each "
+                f"sample; give sensed(..., duration={self._duration_s:g} * second)"
+            )
 
     def _steps(self, dt_s: float) -> int:
         return round(self._duration_s / dt_s)

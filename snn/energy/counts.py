@@ -111,11 +111,15 @@ class ClockedCounts:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SensorCounts:
-    """Events that left the sensor in each sample, and the bits of one on its bus."""
+    """Events that left the sensor in each sample, and the bits of one on its bus.
+
+    watched_s: for how long, at most; None if it is not known.
+    """
 
     events: Each
     bits_per_event: int
     sensor: str = ""
+    watched_s: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

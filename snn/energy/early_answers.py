@@ -11,13 +11,12 @@ from brian2.core.namespace import get_local_namespace
 from numpy.typing import ArrayLike, NDArray
 
 from dvs.errors import InputError, ParameterError
-from dvs.events import Recording
 from snn.energy.accounting import Account, account
 from snn.energy.counting import count
 from snn.energy.counts import Counts
 from snn.energy.prefixes import prefix_for
 from snn.energy.prices import PriceList
-from snn.energy.sensing import sensed
+from snn.energy.sensing import Source, sensed
 from snn.energy.structure import Structure, read_structure
 from snn.probes.accuracy import accuracy_over_time
 from snn.probes.evidence import Evidence
@@ -80,7 +79,7 @@ def anytime(
     *,
     times: Quantity,
     class_of: ArrayLike | None = None,
-    recordings: Sequence[Recording] | None = None,
+    recordings: Sequence[Source] | None = None,
     namespace: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> AnytimeCurve:
@@ -104,7 +103,7 @@ def anytime(
     step = np.clip(np.rint(times_s / float(responses.dt)).astype(int) - 1, 0, curve.t.size - 1)
     accounts = []
     for t_s in times_s:
-        sensor = None if recordings is None else sensed([_until(one, float(t_s)) for one in recordings])
+        sensor = None if recordings is None else sensed(recordings, duration=t_s * second)
         counts = count(structure, responses, duration=t_s * second, sensor=sensor)
         accounts.append(account(counts, prices, **options))
     return AnytimeCurve(
@@ -115,10 +114,6 @@ def anytime(
         accounts=tuple(accounts),
         chance=curve.chance,
     )
-
-
-def _until(recording: Recording, t_s: float) -> Recording:
-    return recording.between(recording.start_us, recording.start_us + round(1e6 * t_s))
 
 
 def by_class(

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable
 
 import numpy as np
+from brian2 import Quantity, second
 
 from dvs.errors import InputError
 from dvs.events import Recording
@@ -14,12 +15,14 @@ from snn.energy.counts import SensorCounts
 Source = Recording | RecordingFile | str | os.PathLike[str]
 
 
-def sensed(recordings: Iterable[Source], *, bits_per_event: int | None = None) -> SensorCounts:
+def sensed(
+    recordings: Iterable[Source], *, duration: Quantity | None = None, bits_per_event: int | None = None
+) -> SensorCounts:
     """What the sensor sent in each recording, a sample each; files are read block by block.
 
-    bits_per_event: on the bus, by default an address event: enough for the column, the row and the polarity. When it
-    happened, its arrival says (Boahen 2000, "Point-to-point connectivity between neuromorphic chips using address
-    events"); a receiver that writes time stamps sends more.
+    duration: from the beginning of each, by default all of it. bits_per_event: on the bus, by default an address event:
+    enough for the column, the row and the polarity. When it happened, its arrival says (Boahen 2000, "Point-to-point
+    connectivity between neuromorphic chips using address events"); a receiver that writes time stamps sends more.
 
     Raises `InputError` for recordings of different sensors.
     """
@@ -30,10 +33,12 @@ def sensed(recordings: Iterable[Source], *, bits_per_event: int | None = None) -
     if bits_per_event is None:
         bits_per_event = max((sum((side - 1).bit_length() for side in size) + 1 for size in sizes), default=0)
     names = {sensor.name for sensor in map(sensor_of, opened) if sensor is not None}
+    until_s = np.inf if duration is None else float(duration / second)
     return SensorCounts(
-        events=np.array([_events(one) for one in opened], np.int64),
+        events=np.array([_events(one, until_s) for one in opened], np.int64),
         bits_per_event=bits_per_event,
         sensor=names.pop() if len(names) == 1 else "",
+        watched_s=max((min(one.duration_s, until_s) for one in opened), default=None),
     )
 
 
@@ -45,5 +50,7 @@ def sensor_of(recording: Source) -> Sensor | None:
     return Sensor.from_dict(record) if isinstance(record, dict) and "sources" in record else None
 
 
-def _events(recording: Recording | RecordingFile) -> int:
-    return len(recording) if isinstance(recording, Recording) else sum(block.size for block in recording.blocks())
+def _events(recording: Recording | RecordingFile, until_s: float) -> int:
+    until_us = recording.start_us + 1e6 * until_s
+    blocks = [recording.events] if isinstance(recording, Recording) else recording.blocks()
+    return sum(int(np.searchsorted(block["t"], until_us)) for block in blocks)
