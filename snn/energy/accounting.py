@@ -218,6 +218,7 @@ class Account:
             "energy_delay_js": self.energy_delay,
             "power_w": self.power if self.time_s else None,
             "synops_only": None if self.synops_only is None else vars(self.synops_only),
+            "twin_macs": getattr(self.counts, "twin_macs", None),
             "break_even": None if self.break_even is None else vars(self.break_even),
             "weakest_evidence": self.weakest_evidence,
         }

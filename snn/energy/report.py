@@ -13,6 +13,7 @@ from string import Template
 
 from snn.energy.accounting import STATIC, Account, Amount, Line
 from snn.energy.breakeven import BreakEven
+from snn.energy.counts import Counts
 from snn.energy.picture import segments
 from snn.energy.prefixes import prefix_for, shown, with_prefix
 from snn.energy.prices import EVIDENCE, Memory, Power, Price
@@ -213,8 +214,16 @@ def _break_even(twin: BreakEven) -> list[str]:
     ]
 
 
+def _twin(counts: Counts) -> str:
+    """What a network of the same synapses would do once."""
+    effective = counts.twin_effective_macs
+    active = "" if effective is None else f", {effective.mean():,.10g} of them with a weight and a value that are not 0"
+    return f"The same network without spikes does {counts.twin_macs:,} multiply-accumulates an inference{active}."
+
+
 def _comparison(account: Account) -> list[str]:
-    return [_synops(account), *([] if account.break_even is None else _break_even(account.break_even))]
+    twin = [_twin(account.counts)] if isinstance(account.counts, Counts) else []
+    return [_synops(account), *twin, *([] if account.break_even is None else _break_even(account.break_even))]
 
 
 def _provenance(account: Account) -> str:
