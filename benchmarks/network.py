@@ -61,7 +61,7 @@ def bridge(kind: str, path: Path) -> dict[str, float]:
     network = b2.Network(group, spikes)
     network.run(1 * ms)
     ready = time.perf_counter()
-    duration_ms = round(dvs.open_recording(path).duration_s * 1000)
+    duration_ms = round(dvs.open(path).duration_s * 1000)
     network.run((duration_ms - 1) * ms)
     done = time.perf_counter()
     return {

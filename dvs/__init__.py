@@ -19,7 +19,7 @@ _HOMES = {
         "FormatError", "InputError", "MicrosaccadeError", "MissingExtraError", "OutputError", "ParameterError",
     ),
     "dvs.events": ("EVENT_DTYPE", "Recording", "check_events", "empty_events", "make_events"),
-    "dvs.files": ("RecordingFile", "open_recording", "open_writer", "read", "write"),
+    "dvs.files": ("RecordingFile", "open", "open_writer", "read", "write"),
     "dvs.frames": ("Frames", "frames_from_array"),
     "dvs.interpolation": ("interpolate",),
     "dvs.luminance": ("DARK_OFFSET", "Encoding"),
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         ParameterError,
     )
     from dvs.events import EVENT_DTYPE, Recording, check_events, empty_events, make_events
-    from dvs.files import RecordingFile, open_recording, open_writer, read, write
+    from dvs.files import RecordingFile, open, open_writer, read, write
     from dvs.frames import Frames, frames_from_array
     from dvs.interpolation import interpolate
     from dvs.luminance import DARK_OFFSET, Encoding

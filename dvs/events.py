@@ -5,14 +5,16 @@ threshold at time t. Events are a NumPy structured array, sorted by time; the si
 sensor and the span of time that was watched travel with them in a `Recording`.
 """
 
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dvs.errors import InputError
+from dvs.errors import InputError, ParameterError
 
 # p is a *signed* 0/1: a bool makes tonic's ToVoxelGrid count every event as +1, and -1/+1
 # makes its ToFrame put everything into one channel. x and y are signed because transforms
@@ -118,8 +120,70 @@ def _first_offence(events: EventArray, width: int, height: int, name: str) -> In
     return InputError(f"{name}[{first}] has polarity {events['p'][first]}, expected 0 (OFF) or 1 (ON)")
 
 
+class Sliceable(ABC):
+    """What a recording can be cut into; times are whole microseconds, and stay as they are."""
+
+    start_us: int
+    stop_us: int
+
+    @abstractmethod
+    def blocks(self) -> Iterator[EventArray]:
+        """The events, in order of time."""
+
+    @abstractmethod
+    def between(self, start_us: int, stop_us: int) -> "Recording":
+        """The part watched in [start_us, stop_us)."""
+
+    @abstractmethod
+    def _part(self, events: EventArray, start_us: int, stop_us: int) -> "Recording":
+        """These events as a recording of the same sensor."""
+
+    def __getitem__(self, span: slice) -> "Recording":
+        """recording[t0:t1] is the part watched in [t0, t1) microseconds; recording[t0:] goes on to the end."""
+        if not isinstance(span, slice) or span.step is not None:
+            raise ParameterError(f"{span!r} came, expected a span of time in microseconds, as in recording[0:10_000]")
+        start_us = self.start_us if span.start is None else _whole("the beginning", span.start)
+        # The last event may be at the very end.
+        stop_us = self.stop_us + 1 if span.stop is None else _whole("the end", span.stop)
+        part = self.between(start_us, stop_us)
+        return self._part(part.events, start_us, self.stop_us) if span.stop is None else part
+
+    def by_time(self, step_us: int) -> Iterator["Recording"]:
+        """One part after the other of step_us each, the last one as long as what is left; silent ones too."""
+        if _whole("step_us", step_us) < 1:
+            raise ParameterError(f"step_us is {step_us}, expected 1 or more")
+        edge_us, waiting = self.start_us + step_us, empty_events()
+        for block in self.blocks():
+            waiting = join_events([waiting, block])
+            while waiting.size and waiting["t"][-1] >= edge_us and edge_us < self.stop_us:
+                cut = int(np.searchsorted(waiting["t"], edge_us))
+                yield self._part(waiting[:cut], edge_us - step_us, edge_us)
+                waiting, edge_us = waiting[cut:], edge_us + step_us
+        while edge_us < self.stop_us:
+            yield self._part(waiting, edge_us - step_us, edge_us)
+            edge_us, waiting = edge_us + step_us, empty_events()
+        yield self._part(waiting, edge_us - step_us, self.stop_us)
+
+    def by_count(self, count: int) -> Iterator["Recording"]:
+        """One part after the other of `count` events each, the last one of what is left.
+
+        A part is watched from the end of the one before to its own last event.
+        """
+        if _whole("count", count) < 1:
+            raise ParameterError(f"count is {count}, expected 1 or more")
+        since_us, waiting = self.start_us, empty_events()
+        for block in self.blocks():
+            waiting = join_events([waiting, block])
+            while waiting.size >= count:
+                until_us = int(waiting["t"][count - 1])
+                yield self._part(waiting[:count], since_us, until_us)
+                waiting, since_us = waiting[count:], until_us
+        if waiting.size:
+            yield self._part(waiting, since_us, self.stop_us)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Recording:
+class Recording(Sliceable):
     """Events together with what they cannot say themselves.
 
     `start_us` and `stop_us` bound the time that was watched: a second without events is an
@@ -165,9 +229,22 @@ class Recording:
         """(width, height, polarities): what tonic calls `sensor_size`."""
         return self.width, self.height, 2
 
+    def blocks(self) -> Iterator[EventArray]:
+        """The events, all at once, as a recording in a file has them one block after the other."""
+        yield self.events
+
     def between(self, start_us: int, stop_us: int) -> "Recording":
         """The part watched in [start_us, stop_us); times are kept as they are."""
         if stop_us < start_us:
             raise InputError(f"the span ends at {stop_us} us, before it starts at {start_us} us")
         first, last = np.searchsorted(self.events["t"], [start_us, stop_us], side="left")
         return replace(self, events=self.events[first:last], start_us=start_us, stop_us=stop_us)
+
+    def _part(self, events: EventArray, start_us: int, stop_us: int) -> "Recording":
+        return replace(self, events=events, start_us=start_us, stop_us=stop_us)
+
+
+def _whole(name: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise ParameterError(f"{name} is {value!r}, expected a whole number")
+    return int(value)

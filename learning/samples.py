@@ -19,7 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from dvs.errors import InputError, ParameterError
 from dvs.events import EVENT_DTYPE, EventArray, Recording, check_events, join_events
-from dvs.files.recording_file import RecordingFile, open_recording
+from dvs.files import recording_file
+from dvs.files.recording_file import RecordingFile
 from snn.binning import Timing, spike_blocks
 from snn.channels import Channels
 from snn.inputs import EventInput
@@ -187,7 +188,7 @@ class _SeenEvents:
                 check_events(sample, self._channels.width, self._channels.height, name)
             return sample, 0
         if isinstance(sample, str | os.PathLike):
-            sample = open_recording(Path(sample))
+            sample = recording_file.open(Path(sample))
         if not isinstance(sample, Recording | RecordingFile):
             raise InputError(
                 f"{name} is a {type(sample).__name__}, which {self._name} cannot see; "

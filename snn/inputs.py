@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from dvs.emulator import Batch, Settings
 from dvs.errors import InputError, ParameterError
 from dvs.events import EventArray, Recording, check_events, empty_events
-from dvs.files.recording_file import RecordingFile, open_recording
+from dvs.files import recording_file
+from dvs.files.recording_file import RecordingFile
 from dvs.luminance import Encoding
 from snn.binning import Collisions, SpikeBlock, Timing, check_collisions, spike_blocks
 from snn.channels import Channels, Polarity
@@ -102,7 +103,7 @@ class EventInput:
         if start < 0 * second:
             raise ParameterError(f"start is {start}, expected 0 or later: what is past cannot be shown")
         if isinstance(source, str | os.PathLike):
-            source = open_recording(Path(source))
+            source = recording_file.open(Path(source))
         if isinstance(source, np.ndarray):
             source = Recording(events=source, width=self.channels.width, height=self.channels.height)
         later_us = float(start / us)
@@ -242,7 +243,7 @@ def event_input(source: Recording | RecordingFile | str | os.PathLike[str], **op
     Options are those of `EventInput` and of `EventInput.show`.
     """
     if isinstance(source, str | os.PathLike):
-        source = open_recording(Path(source))
+        source = recording_file.open(Path(source))
     if not isinstance(source, Recording | RecordingFile):
         raise InputError(
             f"the source is a {type(source).__name__}, which has no sensor size; "

@@ -20,9 +20,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import dvs
 from dvs.errors import FormatError, InputError, MissingExtraError, OutputError, ParameterError
 from dvs.events import EVENT_DTYPE, Recording, empty_events, make_events
-from dvs.files import FORMATS, open_recording, open_writer, read, write
+from dvs.files import FORMATS, open_writer, read, write
 from dvs.files.hdf5 import QuietFile
 from dvs.files.spool import BLOCK
 
@@ -707,7 +708,7 @@ def test_a_recording_left_in_its_file_gives_the_same_events_block_by_block(tmp_p
     events = make_events(rng.integers(0, 20, count), rng.integers(0, 10, count), t, rng.integers(0, 2, count))
     recording = Recording(events=events, width=20, height=10, stop_us=10**7, provenance={"source": "test"})
     write(recording, tmp_path / name)
-    left = open_recording(tmp_path / name)
+    left = dvs.open(tmp_path / name)
     blocks = [left.events] if isinstance(left, Recording) else list(left.blocks())
     np.testing.assert_array_equal(np.concatenate(blocks), events)
     assert (left.width, left.height, left.start_us, left.stop_us) == (20, 10, 0, 10**7)
@@ -718,7 +719,7 @@ def test_a_recording_left_in_its_file_gives_the_same_events_block_by_block(tmp_p
 def test_a_file_of_others_is_searched_for_its_size_and_span(tmp_path):
     with h5py.File(tmp_path / "foreign.h5", "w") as file:
         file["events"] = np.array([[5, 3, 1, 0], [9, 0, 7, 1]], np.uint32)
-    left = open_recording(tmp_path / "foreign.h5")
+    left = dvs.open(tmp_path / "foreign.h5")
     assert (left.width, left.height, left.start_us, left.stop_us) == (4, 8, 5, 9)
     assert [block["p"].tolist() for block in left.blocks()] == [[0, 1]]
 
@@ -728,5 +729,5 @@ def test_a_file_whose_events_are_out_of_order_is_named_when_read_in_blocks(tmp_p
     with h5py.File(tmp_path / "foreign.h5", "w") as file:
         file["events"] = np.stack([t, 0 * t, 0 * t, 0 * t], axis=1)
     with pytest.raises(InputError, match=r"foreign.h5.*dvs.read, which sorts"):
-        list(open_recording(tmp_path / "foreign.h5").blocks())
+        list(dvs.open(tmp_path / "foreign.h5").blocks())
     assert len(read(tmp_path / "foreign.h5")) == 2 * BLOCK

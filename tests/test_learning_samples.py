@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import dvs
 from dvs.errors import InputError, ParameterError
+from dvs.files.format import Format
 from dvs.files.recording_file import RecordingFile
 from learning import samples as module
 from learning.samples import Spikes, encode
@@ -182,7 +183,7 @@ def test_a_file_is_seen_from_the_beginning_of_its_recording(tmp_path, name):
     events["t"] += 70_000
     recording = dvs.Recording(events=events, width=WIDTH, height=HEIGHT, start_us=70_000, stop_us=100_000)
     dvs.write(recording, tmp_path / name)
-    sources = [recording, tmp_path / name, str(tmp_path / name), dvs.open_recording(tmp_path / name)]
+    sources = [recording, tmp_path / name, str(tmp_path / name), dvs.open(tmp_path / name)]
     spikes = encode(sources, eye(), steps=STEPS, dt=DT).dense()
     np.testing.assert_array_equal(spikes[0], encode([random_events(3)], eye(), steps=STEPS, dt=DT).dense()[0])
     for other in spikes[1:]:
@@ -199,7 +200,12 @@ def test_of_a_long_file_only_the_beginning_is_read(tmp_path):
 
     (tmp_path / "long").touch()
     recording = RecordingFile(
-        path=tmp_path / "long", width=WIDTH, height=HEIGHT, start_us=0, stop_us=10**6, read_blocks=blocks
+        path=tmp_path / "long",
+        width=WIDTH,
+        height=HEIGHT,
+        start_us=0,
+        stop_us=10**6,
+        format=Format(name="made up", suffixes=(), recognises=lambda path: True, blocks=blocks),
     )
     spikes = encode([recording], eye(polarity="merge"), steps=20, dt=DT)
     assert np.argwhere(spikes.dense()[0]).tolist() == [[5, 0], [15, 1]]

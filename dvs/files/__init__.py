@@ -3,7 +3,7 @@
 from dvs.files.format import Format
 from dvs.files.input import read
 from dvs.files.output import Writer, open_writer, write
-from dvs.files.recording_file import RecordingFile, open_recording
+from dvs.files.recording_file import RecordingFile, open
 from dvs.files.table import FORMATS
 
-__all__ = ["FORMATS", "Format", "RecordingFile", "Writer", "open_recording", "open_writer", "read", "write"]
+__all__ = ["FORMATS", "Format", "RecordingFile", "Writer", "open", "open_writer", "read", "write"]

@@ -1,14 +1,17 @@
 """Reading events from a file."""
 
 import os
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal, get_args
 
-from dvs.errors import FormatError, InputError, MicrosaccadeError
-from dvs.events import Recording
+from dvs.errors import FormatError, InputError, MicrosaccadeError, ParameterError
+from dvs.events import EventArray, Recording, join_events
+from dvs.files.attributes import recording_from_columns
 from dvs.files.table import format_to_read
 
 # What h5py, numpy, zipfile and faery raise when the bytes are not what they should be.
@@ -18,18 +21,44 @@ UNREADABLE = (
 )  # fmt: skip
 
 
-def read(path: str | os.PathLike[str], *, format: str | None = None) -> Recording:
+OnError = Literal["raise", "keep"]
+
+
+def read(path: str | os.PathLike[str], *, format: str | None = None, on_error: OnError = "raise") -> Recording:
     """The recording in a file, its format known from suffix and content, or given by name.
 
     What the file does not say is inferred: the sensor then ends at the outermost event, and was
     watched from the first event to the last. Events out of order are sorted by time (stable).
+    on_error: "keep" takes what is good in front of a place that is damaged, and warns.
 
     Raises `InputError` for a file that cannot be opened or holds no valid events, `FormatError`
     for one that is unknown, cut short or not what its suffix says, and `MissingExtraError`.
     """
     path = Path(path)
+    check_on_error(on_error)
     with one_line(path):
-        return format_to_read(path, format).read(path)
+        chosen = format_to_read(path, format)
+        if chosen.read is not None and (on_error == "raise" or chosen.blocks is None):
+            return chosen.read(path)
+        events = join_events(list(kept(chosen.blocks(path), on_error)))
+        attributes = {} if chosen.attributes is None else chosen.attributes(path)
+        return recording_from_columns(*(events[name] for name in "xytp"), attributes)
+
+
+def check_on_error(on_error: str) -> None:
+    """Raise `ParameterError` for anything but "raise" and "keep"."""
+    if on_error not in get_args(OnError):
+        raise ParameterError(f"on_error is {on_error!r}, expected one of {', '.join(get_args(OnError))}")
+
+
+def kept(blocks: Iterator[EventArray], on_error: OnError) -> Iterator[EventArray]:
+    """The blocks of a file; with "keep" those before it is damaged, and a warning."""
+    try:
+        yield from blocks
+    except UNREADABLE as error:
+        if on_error == "raise":
+            raise
+        warnings.warn(f"the rest is lost: {' '.join(str(error).split())}", stacklevel=4)
 
 
 @contextmanager

@@ -2,20 +2,28 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dvs.errors import InputError
-from dvs.events import EventArray, Recording, check_events
-from dvs.files.input import one_line, read
+from dvs.events import EventArray, Recording, Sliceable, check_events, join_events
+from dvs.files.format import Format
+from dvs.files.input import OnError, check_on_error, kept, one_line, read
 from dvs.files.table import format_to_read
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecordingFile:
-    """What a `Recording` says, its events left in the file; `blocks()` reads them in order, with flat memory."""
+class RecordingFile(Sliceable):
+    """What a `Recording` says, its events left in the file; `blocks()` reads them in order, with flat memory.
+
+    `recording[t0:t1]` reads a span, `by_time` and `by_count` go through all of it part by part; len() counts the
+    events, which reads the file once.
+    """
 
     path: Path
     width: int
@@ -23,12 +31,25 @@ class RecordingFile:
     start_us: int
     stop_us: int
     provenance: Mapping[str, Any] = field(default_factory=dict)
-    read_blocks: Callable[[Path], Iterator[EventArray]]
+    format: Format
+    on_error: OnError = "raise"
 
     @property
     def duration_s(self) -> float:
         """Length of the watched span in seconds."""
         return (self.stop_us - self.start_us) * 1e-6
+
+    @property
+    def sensor_size(self) -> tuple[int, int, int]:
+        """(width, height, polarities): what tonic calls `sensor_size`."""
+        return self.width, self.height, 2
+
+    def __len__(self) -> int:
+        return self._count
+
+    @cached_property
+    def _count(self) -> int:
+        return sum(block.size for block in self.blocks())
 
     def blocks(self) -> Iterator[EventArray]:
         """The events, in order of time, some ten thousand at a time; each block is checked as a `Recording` is.
@@ -37,7 +58,7 @@ class RecordingFile:
         """
         last_us = self.start_us
         with one_line(self.path):
-            for events in self.read_blocks(self.path):
+            for events in kept(self.format.blocks(self.path), self.on_error):
                 if events.size == 0:
                     continue
                 check_events(events, self.width, self.height)
@@ -49,22 +70,46 @@ class RecordingFile:
                 last_us = int(events["t"][-1])
                 yield events
 
+    def between(self, start_us: int, stop_us: int) -> Recording:
+        """The part watched in [start_us, stop_us), read without the rest where the file has an index."""
+        if stop_us < start_us:
+            raise InputError(f"the span ends at {stop_us} us, before it starts at {start_us} us")
+        if self.format.between is not None:
+            with one_line(self.path):
+                return self._part(self.format.between(self.path, start_us, stop_us), start_us, stop_us)
+        found = []
+        for events in self.blocks():
+            if events["t"][0] >= stop_us:
+                break
+            first, last = np.searchsorted(events["t"], [start_us, stop_us])
+            found.append(events[first:last])
+        return self._part(join_events(found), start_us, stop_us)
 
-def open_recording(path: str | os.PathLike[str], *, format: str | None = None) -> RecordingFile | Recording:
-    """The recording in a file, its events left there where the format allows it (HDF5), read otherwise.
+    def _part(self, events: EventArray, start_us: int, stop_us: int) -> Recording:
+        return Recording(
+            events=events, width=self.width, height=self.height, start_us=start_us, stop_us=stop_us,
+            provenance=self.provenance,
+        )  # fmt: skip
 
-    An HDF5 file of others that lacks sensor size or span is read through once to find them, as `dvs.read` does.
-    Raises what `dvs.read` raises.
+
+def open(
+    path: str | os.PathLike[str], *, format: str | None = None, on_error: OnError = "raise"
+) -> RecordingFile | Recording:
+    """The recording in a file, its events left there where the format allows it, read otherwise.
+
+    A file that lacks sensor size or span is read through once to find them, as `dvs.read` does. on_error: "keep" takes
+    what is good in front of a place that is damaged, and warns. Raises what `dvs.read` raises.
     """
     path = Path(path)
+    check_on_error(on_error)
     with one_line(path):
         chosen = format_to_read(path, format)
     if chosen.attributes is None or chosen.blocks is None:
-        return read(path, format=format)
+        return read(path, format=format, on_error=on_error)
     with one_line(path):
         known = dict(chosen.attributes(path))
         if not {"width", "height", "start_us", "stop_us"} <= set(known):
-            known = _inferred(chosen.blocks(path)) | known
+            known = _inferred(kept(chosen.blocks(path), on_error)) | known
         return RecordingFile(
             path=path,
             width=int(known["width"]),
@@ -72,7 +117,8 @@ def open_recording(path: str | os.PathLike[str], *, format: str | None = None) -
             start_us=int(known["start_us"]),
             stop_us=int(known["stop_us"]),
             provenance=json.loads(str(known.get("provenance", "{}"))),
-            read_blocks=chosen.blocks,
+            format=chosen,
+            on_error=on_error,
         )
 
 

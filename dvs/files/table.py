@@ -13,12 +13,19 @@ FORMATS = (hdf5_dsec.FORMAT, hdf5_v2e.FORMAT, npz.FORMAT, text.CSV, text.TXT, ae
 def format_to_write(path: Path, name: str | None = None) -> Format:
     """The format of that name, else the one with the longest suffix that fits."""
     if name is not None:
-        return _usable(_named(name))
+        item = _named(name)
+        if item.write is None:
+            raise _read_only(item)
+        return _usable(item)
     file = path.name.lower()
     fitting = [(suffix, item) for item in FORMATS for suffix in item.suffixes if file.endswith(suffix)]
-    if not fitting:
+    writable = [(suffix, item) for suffix, item in fitting if item.write is not None]
+    if fitting and not writable:
+        raise _read_only(fitting[0][1])
+    if not writable:
         raise _unknown_suffix(path)
-    return _usable(max(fitting, key=lambda pair: len(pair[0]))[1])
+    # Of formats that share a suffix, the first of the table is written.
+    return _usable(max(writable, key=lambda pair: len(pair[0]))[1])
 
 
 def format_to_read(path: Path, name: str | None = None) -> Format:
@@ -47,6 +54,11 @@ def _named(name: str) -> Format:
             return item
     names = ", ".join(item.name for item in FORMATS)
     raise ParameterError(f"format is {name!r}, expected one of {names}")
+
+
+def _read_only(item: Format) -> FormatError:
+    names = ", ".join(item.name for item in FORMATS if item.write is not None)
+    return FormatError(f"{item.name} is only read; write one of {names}")
 
 
 def _unknown_suffix(path: Path) -> FormatError:

@@ -8,7 +8,8 @@ from brian2 import Quantity, second
 
 from dvs.errors import InputError
 from dvs.events import Recording
-from dvs.files.recording_file import RecordingFile, open_recording
+from dvs.files import recording_file
+from dvs.files.recording_file import RecordingFile
 from dvs.sensors import Sensor
 from snn.energy.counts import SensorCounts
 
@@ -26,7 +27,7 @@ def sensed(
 
     Raises `InputError` for recordings of different sensors.
     """
-    opened = [open_recording(one) if isinstance(one, str | os.PathLike) else one for one in recordings]
+    opened = [recording_file.open(one) if isinstance(one, str | os.PathLike) else one for one in recordings]
     sizes = {(one.width, one.height) for one in opened}
     if len(sizes) > 1:
         raise InputError(f"the recordings are of sensors of {sorted(sizes)} pixels; count each kind by itself")
@@ -45,7 +46,7 @@ def sensed(
 def sensor_of(recording: Source) -> Sensor | None:
     """The emulated sensor whose numbers `convert-video` wrote into a file; None for recordings of others."""
     if isinstance(recording, str | os.PathLike):
-        recording = open_recording(recording)
+        recording = recording_file.open(recording)
     record = recording.provenance.get("sensor")
     return Sensor.from_dict(record) if isinstance(record, dict) and "sources" in record else None
 
