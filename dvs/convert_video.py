@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dvs import v2e_options
-from dvs.errors import InputError, MicrosaccadeError
+from dvs.command import INTERRUPTED, Command, Option
+from dvs.errors import InputError
 from dvs.sensors import Sensor, load_sensor, parse_setting
 from dvs.v2e_options import modern_name
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from dvs.conversion import Conversion, Output, Plan
 
 PROGRAM = "convert-video"
-INTERRUPTED = 130
 
 # Options that are numbers of the sensor, under the same names.
 _PIXEL = ("theta_on", "theta_off", "theta_sigma", "leak_hz", "shot_noise_hz", "refractory_us")
@@ -48,54 +48,6 @@ Examples:
 """
 
 _EPILOGUE = f"Underscores are as good as hyphens. The names of v2e work too: {v2e_options.NAMES}."
-
-
-class _Option(click.Option):
-    """An option that stands under a heading of the help."""
-
-    def __init__(self, *args: Any, heading: str, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.heading = heading
-
-
-class _Command(click.Command):
-    """A command with headings in its help, and one line for whatever goes wrong."""
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options under their headings."""
-        options = [each for each in self.get_params(ctx) if isinstance(each, click.Option)]
-        shown = [(each, each.get_help_record(ctx)) for each in options if not each.hidden]
-        width = max(len(names) for _, (names, _) in shown)
-        sections: dict[str, list[tuple[str, str]]] = {}
-        for option, (names, text) in shown:
-            section = sections.setdefault(getattr(option, "heading", "Running"), [])
-            section.append((names.ljust(width), text))
-        for heading, records in sections.items():
-            with formatter.section(heading):
-                formatter.write_dl(records)
-
-    def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
-        """Run, and leave with 0, with 2 after one line about an error, or with 130 after Ctrl-C."""
-        if not standalone_mode:
-            return super().main(*args, standalone_mode=False, **kwargs)
-        code, message = 2, None
-        try:
-            code = super().main(*args, standalone_mode=False, **kwargs) or 0
-        except click.ClickException as error:
-            message = error.format_message()
-        except MicrosaccadeError as error:
-            message = str(error)
-        except MemoryError:
-            message = "there is not enough memory; give a smaller --size"
-        except OSError as error:
-            message = f"{error.filename or 'input or output'}: {error.strerror or error}"
-        except (click.Abort, KeyboardInterrupt):
-            code, message = INTERRUPTED, "stopped at once; what was not finished is discarded"
-        if message is not None:
-            # Functions call by other names what is an option here.
-            message = message.replace("stop_s=", "--stop ").replace("transfer=", "--transfer ")
-            click.echo(f"{PROGRAM}: {' '.join(message.split())}", err=True)
-        sys.exit(code)
 
 
 class _Size(click.ParamType):
@@ -158,8 +110,8 @@ def _options() -> list[click.Parameter]:
     """All options, in the order of the help."""
     path = click.Path(path_type=Path)
 
-    def option(heading: str, *names: str, **kwargs: Any) -> _Option:
-        return _Option(names, heading=heading, **kwargs)
+    def option(heading: str, *names: str, **kwargs: Any) -> Option:
+        return Option(names, heading=heading, **kwargs)
 
     out, sensor, video, light, run = "Outputs", "Sensor", "Video", "Light", "Running"
     return [
@@ -386,12 +338,18 @@ def _stoppable() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
-main = _Command(
+main = Command(
     PROGRAM,
     params=_options(),
     callback=convert_video,
     help=_HELP,
     epilog=_EPILOGUE,
+    said={
+        "stop_s=": "--stop ",
+        "transfer=": "--transfer ",
+        "not enough memory": "not enough memory; give a smaller --size",
+    },
+    interrupted="stopped at once; what was not finished is discarded",
     context_settings={
         "token_normalize_func": modern_name,
         "help_option_names": ["-h", "--help"],

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dvs.errors import MicrosaccadeError, ParameterError
+from dvs.command import Command
+from dvs.errors import ParameterError
 from dvs.new_file import clear_errors, new_file
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from snn.energy.prices import PriceList
 
 PROGRAM = "snn-energy"
-INTERRUPTED = 130
 
 _SIZES = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 
@@ -43,29 +43,6 @@ _EPILOGUE = (
     "A price that nobody published is never taken as zero: what was counted and has no price is named, and the total "
     "is printed as ≥ X."
 )
-
-
-class _Command(click.Command):
-    """A command that has one line for whatever goes wrong."""
-
-    def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
-        """Run, and leave with 0, with 2 after one line about an error, or with 130 after Ctrl-C."""
-        if not standalone_mode:
-            return super().main(*args, standalone_mode=False, **kwargs)
-        code, message = 2, None
-        try:
-            code = super().main(*args, standalone_mode=False, **kwargs) or 0
-        except click.ClickException as error:
-            message = error.format_message()
-        except MicrosaccadeError as error:
-            message = str(error)
-        except OSError as error:
-            message = f"{error.filename or 'input or output'}: {error.strerror or error}"
-        except (click.Abort, KeyboardInterrupt):
-            code, message = INTERRUPTED, "stopped; nothing was written"
-        if message is not None:
-            click.echo(f"{PROGRAM}: {' '.join(message.split())}", err=True)
-        sys.exit(code)
 
 
 class _Time(click.ParamType):
@@ -200,12 +177,13 @@ def _write(made: "Account", options: dict[str, Any]) -> None:
     _say(str(made))
 
 
-main = _Command(
+main = Command(
     PROGRAM,
     params=_options(),
     callback=snn_energy,
     help=_HELP,
     epilog=_EPILOGUE,
+    interrupted="stopped; nothing was written",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 

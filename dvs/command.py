@@ -1,0 +1,69 @@
+"""What the project's commands share: headings in the help, and one line for whatever goes wrong."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from dvs.errors import MicrosaccadeError
+
+INTERRUPTED = 130
+
+
+class Option(click.Option):
+    """An option that stands under a heading of the help."""
+
+    def __init__(self, *args: Any, heading: str = "Options", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.heading = heading
+
+
+class Command(click.Command):
+    """A command that leaves with 0, with 2 after one line about an error, or with 130 after Ctrl-C.
+
+    said: what functions call by other names than the options of the command. interrupted: what is said after Ctrl-C.
+    """
+
+    def __init__(
+        self, *args: Any, said: Mapping[str, str] | None = None, interrupted: str = "stopped", **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self._said, self._interrupted = dict(said or {}), interrupted
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options under their headings."""
+        options = [each for each in self.get_params(ctx) if isinstance(each, click.Option)]
+        shown = [(each, each.get_help_record(ctx)) for each in options if not each.hidden]
+        width = max(len(names) for _, (names, _) in shown)
+        last = getattr(options[-2], "heading", "Options")  # of --help, which click adds
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for option, (names, text) in shown:
+            section = sections.setdefault(getattr(option, "heading", last), [])
+            section.append((names.ljust(width), text))
+        for heading, records in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+    def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
+        """Run, and leave."""
+        if not standalone_mode:
+            return super().main(*args, standalone_mode=False, **kwargs)
+        code, message = 2, None
+        try:
+            code = super().main(*args, standalone_mode=False, **kwargs) or 0
+        except click.ClickException as error:
+            message = error.format_message()
+        except MicrosaccadeError as error:
+            message = str(error)
+        except MemoryError:
+            message = "there is not enough memory"
+        except OSError as error:
+            message = f"{error.filename or 'input or output'}: {error.strerror or error}"
+        except (click.Abort, KeyboardInterrupt):
+            code, message = INTERRUPTED, self._interrupted
+        if message is not None:
+            for name, option in self._said.items():
+                message = message.replace(name, option)
+            click.echo(f"{self.name}: {' '.join(message.split())}", err=True)
+        sys.exit(code)
