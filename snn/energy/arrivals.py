@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 
 from snn.energy.structure import Pathway
 
-_CELLS = 1 << 24
-"""Neurons times steps that are looked at together."""
+_CELLS = 1 << 19
+"""Neurons times steps that are looked at together: as many as stay in the cache."""
 
 
 @njit(cache=True, nogil=True)
@@ -16,10 +16,15 @@ def tally(sample, neuron, step, steps, starts, delay_steps, latest, nonzero, add
     these, how many have a weight that is not 0, and how many were looked up; and synapses with such a weight whose
     source spiked at all.
 
-    latest: the longest delay. nonzero, addressed: (S + 1,) how many synapses in front are so.
+    latest: the longest delay. nonzero, addressed: (S,) whether synapses are so.
     """
     found = np.zeros((5, samples), np.int64)
     seen = np.full(starts.size - 1, -1, np.int64)
+    own = np.zeros((starts.size - 1, 2), np.int64)
+    for n in range(starts.size - 1):
+        for s in range(starts[n], starts[n + 1]):
+            own[n, 0] += nonzero[s]
+            own[n, 1] += addressed[s]
     for k in range(neuron.size):
         if step[k] >= steps:
             continue
@@ -28,17 +33,17 @@ def tally(sample, neuron, step, steps, starts, delay_steps, latest, nonzero, add
         found[0, number] += last - first
         if seen[n] != number:
             seen[n] = number
-            found[4, number] += nonzero[last] - nonzero[first]
+            found[4, number] += own[n, 0]
         if step[k] + latest < steps:
             found[1, number] += last - first
-            found[2, number] += nonzero[last] - nonzero[first]
-            found[3, number] += addressed[last] - addressed[first]
+            found[2, number] += own[n, 0]
+            found[3, number] += own[n, 1]
             continue
         for s in range(first, last):
             if step[k] + delay_steps[s] < steps:
                 found[1, number] += 1
-                found[2, number] += nonzero[s + 1] - nonzero[s]
-                found[3, number] += addressed[s + 1] - addressed[s]
+                found[2, number] += nonzero[s]
+                found[3, number] += addressed[s]
     return found
 
 

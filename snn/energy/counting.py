@@ -169,7 +169,9 @@ class _Counting:
         total = self._each(0)
         for event in one.events:
             sample, neuron, step = self._spikes[one.name, event]
-            np.add.at(total, sample, per_spike[neuron] * (step < steps))
+            weights = per_spike[neuron] * (step < steps)
+            # As floats, whole numbers are exact up to 2^53.
+            total += np.bincount(sample, weights, minlength=self._samples).astype(np.int64)
         return total
 
     def _driven(self, one: Population, steps: int) -> Each:
@@ -188,7 +190,7 @@ class _Counting:
         nonzero = np.ones(one.targets.size, np.bool_) if one.nonzero is None else one.nonzero
         emitted, delivered, nonzero_delivered, addressed, twin = tally(
             sample, neuron, step, steps, one.starts, one.delay_steps, int(one.delay_steps.max(initial=0)),
-            _before(nonzero), _before(one.addressed), self._samples,
+            nonzero, one.addressed, self._samples,
         )  # fmt: skip
         work = {each.name: delivered * getattr(one.work, each.name) for each in fields(Work)}
         return ProjectionCounts(
@@ -222,8 +224,3 @@ class _Counting:
             work=work | {"index_reads": self._each(one.work.index_reads * one.addressed * steps)},
             stored=one.stored,
         )
-
-
-def _before(marked: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """(S + 1,) how many are marked in front of each."""
-    return np.concatenate([[0], np.cumsum(marked)])

@@ -228,7 +228,7 @@ def _pathway(pathway: SynapticPathway, texts: Texts, changing: Collection[int]) 
     # As Brian2's queue rounds them.
     delay_steps = np.floor(delays / dt_s + 0.5).astype(np.int32)
     delay_steps = np.broadcast_to(delay_steps, sources.shape)
-    order = np.lexsort((targets, delay_steps, sources))
+    order = _order(sources, delay_steps, targets)
     addressed = _addressed(synapses, order, sources, targets, delay_steps)
     known, indices = texts.known(pathway), synapses.variables.indices
     outer = outer_statements(pathway)
@@ -312,6 +312,14 @@ def _values(name: str, synapses: Synapses) -> NDArray[np.float64]:
     return values if index == "_idx" else values[np.asarray(synapses.variables[index].get_value())]
 
 
+def _order(*columns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The order by the first column, then the second, ...: by one number, which is fast where they are in order."""
+    key = np.zeros(columns[0].size, np.int64)
+    for column in columns:
+        key = key * (int(column.max(initial=0)) + 1) + column
+    return np.argsort(key, kind="stable")
+
+
 def _addressed(synapses: Synapses, order: NDArray[np.int64], *columns: NDArray[np.int64]) -> NDArray[np.bool_]:
     """(S,) in this order, where a run of synapses ends that a counter can walk along: the same source and delay, one
     target after the other, and where weights are shared, one weight after the other, up or down.
@@ -336,7 +344,7 @@ def _clocked(runners: Sequence[CodeRunner], texts: Texts) -> Iterator[Clocked]:
     for (name, dt_s, target), alike in together.items():
         synapses, work = alike[0].group, texts.work(*alike)
         sources, targets = (np.asarray(synapses.variables[f"_synaptic_{end}"].get_value()) for end in ("pre", "post"))
-        order = np.lexsort((targets, sources))
+        order = _order(sources, np.zeros_like(sources), targets)
         addressed = int(_addressed(synapses, order, sources, targets, np.zeros_like(sources)).sum())
         if target:
             # Each synapse adds to the sum of the neuron behind it.
