@@ -21,6 +21,7 @@ bench: $(VENV)/.bench-installed
 	$(BIN)/python benchmarks/emulator.py --json emulator.json
 	$(BIN)/python benchmarks/fidelity.py --json fidelity.json
 	$(BIN)/python benchmarks/network.py --json network.json
+	$(BIN)/python benchmarks/energy.py --json energy.json
 	$(BIN)/python benchmarks/training.py --json training.json --peers-python $(PEERS)
 
 $(VENV)/bin/python:

@@ -51,6 +51,7 @@ SMALL = {
         "--codegen",
         "numpy",
     ],
+    "23_energy_of_seeing.py": ["--digits", "5", "--epochs", "1", "--codegen", "numpy"],
 }
 PACKAGES = [dvs, learning, snn, snn.energy]
 MAY_IMPORT = {"dvs": {"dvs"}, "snn": {"dvs", "snn"}, "learning": {"dvs", "snn", "learning"}}
