@@ -4,23 +4,22 @@ A sensor is data, not code: one TOML file, in `dvs/presets` or the user's own. A
 published is marked as an estimate and says from what it was estimated.
 """
 
-import difflib
 import math
 import os
 import textwrap
-import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
-from importlib.resources import files
 from numbers import Integral, Real
-from pathlib import Path
 from typing import Any
 
 from dvs.errors import ParameterError
+from dvs.toml_records import Shelf, did_you_mean, parsed
 
 SET_BY_USER = "set by the user"
 """Source of a number that was changed."""
+
+_SHELF = Shelf(package="dvs", folder="presets", kind="sensor")
 
 READOUTS = ("none", "row-arbiter", "row-scan")
 
@@ -134,7 +133,7 @@ class Sensor:
         """
         for key in changes:
             if key not in _UNITS and key != "name":
-                raise ParameterError(f"a sensor has no field {key!r}{_did_you_mean(key, _UNITS)}")
+                raise ParameterError(f"a sensor has no field {key!r}{did_you_mean(key, _UNITS)}")
         given = {key: Source(unit=_UNITS[key], source=SET_BY_USER) for key in changes if key in _UNITS}
         return replace(self, **changes, sources={**self.sources, **given})
 
@@ -180,15 +179,9 @@ def _to_json(value: Any) -> Any:
     return "inf" if value == math.inf else value
 
 
-def _did_you_mean(word: str, known: Iterable[str]) -> str:
-    nearest = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.5)
-    return f" (did you mean {nearest[0]!r}?)" if nearest else ""
-
-
 def sensor_names() -> tuple[str, ...]:
     """Names of the presets, in alphabetical order."""
-    presets = files("dvs").joinpath("presets").iterdir()
-    return tuple(sorted(entry.name.removesuffix(".toml") for entry in presets if entry.name.endswith(".toml")))
+    return _SHELF.names()
 
 
 def load_sensor(name_or_path: str | os.PathLike[str]) -> Sensor:
@@ -202,14 +195,7 @@ def load_sensor(name_or_path: str | os.PathLike[str]) -> Sensor:
     >>> load_sensor("davis346").width, load_sensor("ideal").width
     (346, None)
     """
-    text = os.fspath(name_or_path)
-    if isinstance(name_or_path, os.PathLike) or text.endswith(".toml") or os.sep in text:
-        path = Path(text)
-        try:
-            return _parse(path.read_text(encoding="utf-8"), path.name, path.stem)
-        except (OSError, UnicodeDecodeError) as error:
-            raise ParameterError(f"cannot read the sensor file {path}: {error}; give a .toml file") from None
-    return _preset(text)
+    return _parse(*_SHELF.text(name_or_path))
 
 
 def parse_setting(text: str) -> tuple[str, int | float | str]:
@@ -229,32 +215,19 @@ def parse_setting(text: str) -> tuple[str, int | float | str]:
     return name, value
 
 
-def _preset(name: str) -> Sensor:
-    key = name.lower().replace("_", "-")
-    if key not in sensor_names():
-        raise ParameterError(
-            f"no sensor is called {name!r}{_did_you_mean(key, sensor_names())}; "
-            f"choose one of {', '.join(sensor_names())}, or give a .toml file"
-        )
-    return _parse(files("dvs").joinpath("presets", f"{key}.toml").read_text(encoding="utf-8"), f"{key}.toml", key)
-
-
 def _parse(text: str, file: str, name: str) -> Sensor:
     """The sensor of a TOML text; `file` is named in errors and as the source of bare numbers."""
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ParameterError(f"{file} is not valid TOML: {error}; write lines such as theta_on = 0.3") from None
+    document = parsed(text, file, "theta_on = 0.3")
     try:
         base = document.pop("base", None)
-        start = Sensor() if base is None else _preset(str(base))
+        start = Sensor() if base is None else _parse(*_SHELF.shipped(str(base)))
         values = {"name": name, "sources": dict(start.sources)}
         for key, entry in document.items():
             if key == "name":
                 values["name"] = str(entry)
                 continue
             if key not in _UNITS:
-                raise ParameterError(f"unknown key {key!r}{_did_you_mean(key, [*_UNITS, 'base', 'name'])}")
+                raise ParameterError(f"unknown key {key!r}{did_you_mean(key, [*_UNITS, 'base', 'name'])}")
             values[key], values["sources"][key] = _parse_entry(key, entry, file)
         return replace(start, **values)
     except ParameterError as error:

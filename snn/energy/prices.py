@@ -4,21 +4,20 @@ A price list is data, not code: one TOML file, in `snn/energy/profiles` or the u
 out, for a missing price can be seen and a guessed one cannot.
 """
 
-import difflib
 import math
 import os
 import textwrap
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from importlib.resources import files
 from numbers import Real
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 from dvs.errors import ParameterError
+from dvs.toml_records import Shelf, did_you_mean, parsed
 from snn.energy.terms import MEMORY, TERMS, Widths
+
+_SHELF = Shelf(package="snn.energy", folder="profiles", kind="price list")
 
 EVIDENCE = ("metered", "measured", "simulated", "derived", "estimated")
 """Strongest first: read from the rails of the running chip; a published measurement of silicon; a circuit simulated
@@ -279,12 +278,12 @@ def _laid_over(below: PriceList, above: PriceList) -> dict[str, Any]:
 
 def _check_term(word: str, known: Iterable[str]) -> None:
     if word not in known:
-        raise ParameterError(f"{word!r} is not a term{_did_you_mean(word, known)}; snn.energy.terms lists them")
+        raise ParameterError(f"{word!r} is not a term{did_you_mean(word, known)}; snn.energy.terms lists them")
 
 
 def _check_evidence(evidence: str, source: str) -> None:
     if evidence not in EVIDENCE:
-        near = _did_you_mean(evidence, EVIDENCE)
+        near = did_you_mean(evidence, EVIDENCE)
         raise ParameterError(f"evidence is {evidence!r}{near}, expected one of {', '.join(EVIDENCE)}")
     if not source.strip():
         raise ParameterError("source is empty; say who published the number, or why you think so")
@@ -301,18 +300,12 @@ def _check_number(name: str, value: Any) -> float:
     return float(value)
 
 
-def _did_you_mean(word: str, known: Iterable[str]) -> str:
-    nearest = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.5)
-    return f" (did you mean {nearest[0]!r}?)" if nearest else ""
-
-
 # Files
 
 
 def price_list_names() -> tuple[str, ...]:
     """Names of the lists that come along, in alphabetical order."""
-    profiles = files("snn.energy").joinpath("profiles").iterdir()
-    return tuple(sorted(entry.name.removesuffix(".toml") for entry in profiles if entry.name.endswith(".toml")))
+    return _SHELF.names()
 
 
 def load_prices(name_or_path: str | os.PathLike[str]) -> PriceList:
@@ -327,25 +320,7 @@ def load_prices(name_or_path: str | os.PathLike[str]) -> PriceList:
     >>> load_prices("loihi1").prices["synaptic_operations"].joules
     2.36e-11
     """
-    text = os.fspath(name_or_path)
-    if isinstance(name_or_path, os.PathLike) or text.endswith(".toml") or os.sep in text:
-        path = Path(text)
-        try:
-            return _parse(path.read_text(encoding="utf-8"), path.name, path.stem)
-        except (OSError, UnicodeDecodeError) as error:
-            raise ParameterError(f"cannot read the price list {path}: {error}; give a .toml file") from None
-    return _shipped(text)
-
-
-def _shipped(name: str) -> PriceList:
-    key = name.lower().replace("_", "-")
-    if key not in price_list_names():
-        raise ParameterError(
-            f"no price list is called {name!r}{_did_you_mean(key, price_list_names())}; "
-            f"choose one of {', '.join(price_list_names())}, or give a .toml file"
-        )
-    text = files("snn.energy").joinpath("profiles", f"{key}.toml").read_text(encoding="utf-8")
-    return _parse(text, f"{key}.toml", key)
+    return _parse(*_SHELF.text(name_or_path))
 
 
 _HEAD = ("title", "technology", "note")
@@ -354,14 +329,11 @@ _TABLES = ("prices", "power", "memory", "times", "cores", "bits")
 
 def _parse(text: str, file: str, name: str) -> PriceList:
     """The list of a TOML text; `file` is named in errors."""
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ParameterError(f"{file} is not valid TOML: {error}") from None
+    document = parsed(text, file, '[prices.macs] value = 4.6, unit = "pJ"')
     try:
         _check_keys("the file", document, ("base", "name", "excludes", *_HEAD, *_TABLES))
         base = document.get("base")
-        start = PriceList(name=name) if base is None else _shipped(str(base))
+        start = PriceList(name=name) if base is None else _parse(*_SHELF.shipped(str(base)))
         own = PriceList(
             name=str(document.get("name", name)),
             prices=_read_table(document, "prices", Price, "term"),
@@ -463,7 +435,7 @@ def _words(name: str, words: Any) -> tuple[str, ...]:
 def _check_keys(place: str, table: Mapping[str, Any], known: Iterable[str]) -> None:
     for key in table:
         if key not in known:
-            raise ParameterError(f"{place} has the unknown key {key!r}{_did_you_mean(key, known)}")
+            raise ParameterError(f"{place} has the unknown key {key!r}{did_you_mean(key, known)}")
 
 
 # Text
