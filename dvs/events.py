@@ -24,6 +24,7 @@ EVENT_DTYPE = np.dtype([("x", "<i2"), ("y", "<i2"), ("t", "<i8"), ("p", "i1")])
 EventArray = NDArray[np.void]
 
 _PIECE = 1 << 14
+_LONG = 1 << 18  # from here on loading Numba takes less time than it saves
 
 
 def empty_events(count: int = 0) -> EventArray:
@@ -85,6 +86,12 @@ def check_events(events: EventArray, width: int, height: int, name: str = "event
         )
     if events.ndim != 1:
         raise InputError(f"{name} have shape {events.shape}, expected one dimension")
+    if events.size > _LONG and events.dtype == EVENT_DTYPE:
+        from dvs.event_checks import keeps_contract
+
+        if not keeps_contract(events, width, height):
+            raise _first_offence(events, width, height, name)
+        return events
     # Piece by piece, so that a piece is looked at while it is in the cache.
     for first in range(0, events.size, _PIECE):
         # One event of the piece in front, for the order of times.
@@ -123,6 +130,8 @@ def _first_offence(events: EventArray, width: int, height: int, name: str) -> In
 class Sliceable(ABC):
     """What a recording can be cut into; times are whole microseconds, and stay as they are."""
 
+    width: int
+    height: int
     start_us: int
     stop_us: int
 

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,16 +38,22 @@ def refuse_existing(target: Path, overwrite: bool) -> None:
 
 @contextmanager
 def appearing(target: Path, overwrite: bool) -> Iterator[Path]:
-    """What `new_file` does after its check: a file that appeared meanwhile is not replaced either."""
+    """What `new_file` does after its check: a file that appeared meanwhile is not replaced either.
+
+    What is put in the place of the temporary file may also be a folder of files.
+    """
     temporary = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
     with clear_errors(target):
         temporary.touch(exist_ok=False)
     try:
         yield temporary
-        with clear_errors(target), temporary.open("rb+") as file:
-            # On the disk before it has its name: a power cut must not leave an empty target.
-            os.fsync(file.fileno())
+        for path in temporary.iterdir() if temporary.is_dir() else [temporary]:
+            with clear_errors(target), path.open("rb+") as file:
+                # On the disk before it has its name: a power cut must not leave an empty target.
+                os.fsync(file.fileno())
     except BaseException:
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
         temporary.unlink(missing_ok=True)
         raise
     with clear_errors(target):
@@ -60,6 +67,8 @@ def _publish(temporary: Path, target: Path, overwrite: bool) -> None:
             target.touch(exist_ok=False)
         except FileExistsError as error:
             raise OutputError(f"{target} appeared meanwhile; what was made is kept in {temporary}") from error
+    if temporary.is_dir():
+        target.unlink(missing_ok=True)  # a folder does not take the place of a file
     temporary.replace(target)
 
 

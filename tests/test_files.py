@@ -27,8 +27,11 @@ from dvs.files import FORMATS, open_writer, read, write
 from dvs.files.hdf5 import QuietFile
 from dvs.files.spool import BLOCK
 
-SUFFIX = {item.name: item.suffixes[0] for item in FORMATS}
-KEEP_ALL = [name for name in SUFFIX if name != "csv"]  # csv keeps the events and nothing else
+WRITTEN = [item for item in FORMATS if item.write is not None and not item.folder]
+SUFFIX = {item.name: item.suffixes[0] for item in WRITTEN if item.largest >= (1280, 720)}
+KEEP_ALL = [item.name for item in WRITTEN if not item.loses]
+# The others are streams: one that ends between two events is a shorter stream.
+KNOW_THEIR_END = ["dsec", "v2e", "metavision", "npz", "csv", "txt", "aedat4"]
 NOTES = {
     "sensor": "ideal",
     "theta": 0.2,
@@ -47,12 +50,11 @@ def random_recording(count, *, seed=0, width=1280, height=720, length_us=2_000_0
 
 
 @st.composite
-def recordings(draw, first_us, last_us):
-    """Up to 40 events on any sensor, anywhere in the times that a format holds."""
-    size = st.integers(1, 2**15 - 1)
-    width, height = draw(size), draw(size)
-    start_us = draw(st.integers(first_us, last_us))
-    end_us = min(start_us + 10**7, last_us)
+def recordings(draw, item):
+    """Up to 40 events on any sensor and at any time that a format holds."""
+    width, height = (draw(st.integers(1, size)) for size in item.largest)
+    start_us = draw(st.integers(item.first_us, item.last_us))
+    end_us = min(start_us + 10**7, item.last_us)
     event = st.tuples(
         st.integers(0, width - 1),
         st.integers(0, height - 1),
@@ -96,12 +98,12 @@ def full_disk(limit: int) -> Iterator[None]:
 def test_what_is_written_is_read_back(name, tmp_path_factory):
     """Events, size, span and provenance, for any recording in the times the format holds."""
     item = next(item for item in FORMATS if item.name == name)
-    path = tmp_path_factory.mktemp(name) / f"events{SUFFIX[name]}"
+    path = tmp_path_factory.mktemp(name) / f"events{item.suffixes[0]}"
 
     @settings(max_examples=30, deadline=None)
-    @given(recordings(item.first_us, item.last_us))
+    @given(recordings(item))
     def round_trip(recording):
-        write(recording, path, overwrite=True)
+        write(recording, path, format=name, overwrite=True)
         assert_same(read(path), recording)
 
     round_trip()
@@ -126,8 +128,9 @@ def test_a_million_events_survive(name, tmp_path):
 def test_a_still_scene_is_an_observation_too(name, tmp_path):
     """No events, but a sensor that was watched for a second."""
     still = Recording(events=empty_events(), width=346, height=260, stop_us=1_000_000, provenance=NOTES)
-    write(still, tmp_path / f"still{SUFFIX[name]}")
-    assert_same(read(tmp_path / f"still{SUFFIX[name]}"), still)
+    (suffix,) = (item.suffixes[0] for item in WRITTEN if item.name == name)
+    write(still, tmp_path / f"still{suffix}", format=name)
+    assert_same(read(tmp_path / f"still{suffix}"), still)
 
 
 def test_a_csv_without_events_does_not_invent_a_sensor(tmp_path):
@@ -172,7 +175,8 @@ def test_four_times_the_events_take_no_more_memory(name, tmp_path, monkeypatch):
         return bytes_held
 
     peak(1)  # imports and caches
-    assert peak(16) < 1.1 * peak(4)
+    # All events would be 1.56 MB more; buffers of threads come and go.
+    assert peak(16) < peak(4) + 800_000
 
 
 # Other readers
@@ -388,7 +392,7 @@ def test_real_recordings_are_read_as_aedat_reads_them(file, count, shared_data):
         np.testing.assert_array_equal(recording.events[name], expected[name])
 
 
-@pytest.mark.parametrize("name", SUFFIX)
+@pytest.mark.parametrize("name", KNOW_THEIR_END)
 def test_a_file_cut_short_is_refused_in_one_line(name, tmp_path):
     path = tmp_path / f"cut{SUFFIX[name]}"
     write(random_recording(2000), path)
@@ -422,7 +426,7 @@ def test_arrays_and_layouts_of_other_things_are_named(tmp_path):
 
 
 def test_a_damaged_header_of_aedat4_is_no_crash(tmp_path, capfd):
-    """A wrong length of the header (byte 14) makes faery panic: not an `Exception` to Python."""
+    """A wrong length of the header (byte 14), which makes other readers crash."""
     path = tmp_path / "a.aedat4"
     write(random_recording(10), path)
     content = bytearray(path.read_bytes())
@@ -432,16 +436,17 @@ def test_a_damaged_header_of_aedat4_is_no_crash(tmp_path, capfd):
         read(path)
 
 
-@pytest.mark.parametrize("missing", ["nothing.h5", "."])
-def test_what_is_no_file_cannot_be_opened(missing, tmp_path):
+def test_what_is_no_file_cannot_be_opened(tmp_path):
     with pytest.raises(InputError, match="cannot be opened"):
-        read(tmp_path / missing)
+        read(tmp_path / "nothing.h5")
+    with pytest.raises(FormatError, match="is a folder without"):
+        read(tmp_path)
 
 
 # Names of formats
 
 
-@pytest.mark.parametrize("path", ["events.xyz", "events", "events.aedat"])
+@pytest.mark.parametrize("path", ["events.xyz", "events", "events.aedat5"])
 def test_an_unknown_suffix_names_the_known_ones(path, tmp_path):
     (tmp_path / path).touch()
     with pytest.raises(FormatError, match=r"expected one of .h5, .hdf5, .v2e.h5, .*\.aedat4"):
@@ -454,7 +459,7 @@ def test_the_format_can_be_named_instead(tmp_path):
     recording = random_recording(100)
     write(recording, tmp_path / "events", format="v2e")
     assert_same(read(tmp_path / "events", format="v2e"), recording)
-    with pytest.raises(ParameterError, match="format is 'hdf', expected one of dsec, v2e, npz"):
+    with pytest.raises(ParameterError, match=r"format is 'hdf', expected one of dsec, v2e, .*npz"):
         write(recording, tmp_path / "b", format="hdf")
     with pytest.raises(FormatError, match="cannot be read"):
         read(tmp_path / "events", format="npz")
@@ -470,7 +475,7 @@ def test_suffixes_may_be_capitals(tmp_path):
 
 def test_a_missing_library_names_the_line_that_installs_it(tmp_path, monkeypatch):
     (tmp_path / "a.aedat4").write_bytes(b"#!AER-DAT4.0\r\n")
-    monkeypatch.setitem(sys.modules, "faery", None)
+    monkeypatch.setitem(sys.modules, "lz4", None)
     for attempt in (
         lambda: read(tmp_path / "a.aedat4"),
         lambda: write(random_recording(1), tmp_path / "b.aedat4"),

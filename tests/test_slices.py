@@ -88,7 +88,7 @@ def test_open_ends_reach_to_the_ends():
 def test_what_is_no_span_is_refused():
     whole = recording([0, 3, 10])
     for wrong in (3, slice(0, 5, 2), slice(0.5, 2)):
-        with pytest.raises(ParameterError, match="came, expected a span|is 0.5, expected a whole number"):
+        with pytest.raises(ParameterError, match=r"came, expected a span|is 0\.5, expected a whole number"):
             whole[wrong]
     with pytest.raises(ParameterError, match="step_us is 0"):
         next(whole.by_time(0))

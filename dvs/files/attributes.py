@@ -15,6 +15,7 @@ from dvs.errors import InputError
 from dvs.events import EVENT_DTYPE, EventArray, Recording, make_events
 
 Attributes = Mapping[str, int | str]
+AXES = (("x", "width"), ("y", "height"))
 ATTRIBUTES = ("width", "height", "start_us", "stop_us", "provenance")
 
 
@@ -66,17 +67,25 @@ def recording_from_columns(
 ) -> Recording:
     """Four columns of shape (N,), as a file holds them, as a recording.
 
-    Polarities may be 0/1, -1/+1 or bool. Events that a file holds out of order are sorted by
-    time (stable). Without `width` or `height` the sensor ends at the outermost event; without
-    `start_us` or `stop_us` it was watched from the first event to the last.
-
+    Polarities may be 0/1, -1/+1 or bool. Events that a file holds out of order are sorted by time (stable).
     Raises `InputError` for numbers that are no events of this sensor.
     """
-    events = events_from_columns(x, y, t_us, p)
+    return recording_from_events(events_from_columns(x, y, t_us, p), attributes)
+
+
+def recording_from_events(events: EventArray, attributes: Mapping[str, Any]) -> Recording:
+    """Events with what a file says of them; those out of order are sorted by time (stable).
+
+    Without `width` or `height` the sensor ends at the outermost event; without `start_us` or `stop_us` it was watched
+    from the first event to the last.
+
+    Raises `InputError` for events that are not on this sensor, and where nothing says how large it is.
+    """
+    if (np.diff(events["t"]) < 0).any():
+        events = events[np.argsort(events["t"], kind="stable")]
     known = dict(attributes)
     if events.size:
-        known.setdefault("width", int(events["x"].max()) + 1)
-        known.setdefault("height", int(events["y"].max()) + 1)
+        known |= {side: int(events[axis].max()) + 1 for axis, side in AXES if side not in known}
     elif not {"width", "height"} <= set(known):
         raise InputError("no events and no sensor size; use a format that keeps the size, such as .h5")
     first_us, last_us = (int(events["t"][0]), int(events["t"][-1])) if events.size else (0, 0)

@@ -40,4 +40,5 @@ class Format:
     last_us: int = 2**63 - 1
     largest: tuple[int, int] = (2**15 - 1, 2**15 - 1)  # width and height
     loses: tuple[Loss, ...] = ()
+    folder: bool = False  # of files
     requires: str | None = None  # a module of the extra "formats"

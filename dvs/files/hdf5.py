@@ -1,4 +1,4 @@
-"""What both HDF5 layouts need: to survive a full disk, and to name a missing filter."""
+"""What all HDF5 layouts need: to survive a full disk, and to name a missing filter."""
 
 import io
 import os
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dvs.errors import MissingExtraError
+from dvs.files.attributes import ATTRIBUTES
 
 if TYPE_CHECKING:
     import h5py
@@ -77,8 +78,8 @@ def readable(dataset: "h5py.Dataset") -> "h5py.Dataset":
 
 
 def root_attributes(path: Path) -> dict[str, Any]:
-    """The attributes of the file itself."""
+    """Those of our attributes that the file itself has."""
     import h5py
 
     with h5py.File(path) as file:
-        return dict(file.attrs)
+        return {name: file.attrs[name] for name in ATTRIBUTES if name in file.attrs}

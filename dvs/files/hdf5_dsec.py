@@ -23,15 +23,24 @@ from numpy.typing import NDArray
 
 from dvs.errors import FormatError
 from dvs.events import EventArray, Recording
-from dvs.files.attributes import Attributes, events_from_columns, recording_from_columns
+from dvs.files import spool as queue
+from dvs.files.attributes import Attributes
 from dvs.files.format import Format
-from dvs.files.hdf5 import COMPRESSION, new_hdf5, readable, root_attributes
+from dvs.files.hdf5 import new_hdf5, root_attributes
+from dvs.files.hdf5_chunks import (
+    GZIP,
+    MAX_MS,
+    deflated,
+    event_columns,
+    in_order,
+    milliseconds,
+    pieces,
+    recording_of,
+)  # fmt: skip
 from dvs.files.spool import BLOCK, Spool
 
 if TYPE_CHECKING:
     import h5py
-
-MAX_MS = 10**9  # 11.6 days, an index of 8 GB: whatever is longer has a wrong time in it
 
 
 def write(path: Path, spool: Spool, attributes: Attributes) -> None:
@@ -45,30 +54,29 @@ def write(path: Path, spool: Spool, attributes: Attributes) -> None:
             "write .npz or .aedat4, or correct the times"
         )
     types = {"x": "u2", "y": "u2", "t": "u4" if last_us < 2**32 else "i8", "p": "u1"}
-    layout = {"chunks": (BLOCK,), "maxshape": (None,), **COMPRESSION}
+    step = max(1, min(queue.BLOCK, len(spool)))
+    layout = {"chunks": (step,), "maxshape": (None,), **GZIP}
+
+    def packed(block: EventArray) -> tuple[NDArray[np.int64], list[bytes]]:
+        """Times after the offset, and the chunk of each column."""
+        t = block["t"] - offset_us
+        columns = ((t if name == "t" else block[name]).astype(dtype) for name, dtype in types.items())
+        return t, [deflated(column, step) for column in columns]
+
     with new_hdf5(path) as (file, disk):
         file.attrs.update(attributes)
         file["t_offset"] = np.int64(offset_us)
-        columns = {
-            name: file.create_dataset(f"events/{name}", len(spool), dtype, **layout) for name, dtype in types.items()
-        }
-        index = file.create_dataset("ms_to_idx", last_us // 1000 + 1, "u8", **layout)
+        columns = [file.create_dataset(f"events/{name}", len(spool), dtype, **layout) for name, dtype in types.items()]
+        index = file.create_dataset("ms_to_idx", last_us // 1000 + 1, "u8", chunks=(BLOCK,), maxshape=(None,), **GZIP)
         count = ms = 0
-        for block in spool:
-            t = block["t"] - offset_us
-            for name, column in columns.items():
-                column[count : count + block.size] = t if name == "t" else block[name]
-            for piece in _pieces(ms, int(t[-1]) // 1000 + 1):
+        for t, chunks in in_order(packed, spool):
+            for column, chunk in zip(columns, chunks, strict=True):
+                column.id.write_direct_chunk((count,), chunk)
+            for piece in pieces(ms, int(t[-1]) // 1000 + 1):
                 ms = int(piece[-1]) + 1
                 index[int(piece[0]) : ms] = count + np.searchsorted(t, piece * 1000)
-            count += block.size
+            count += t.size
             disk.check()
-
-
-def _pieces(start: int, stop: int) -> Iterator[NDArray[np.int64]]:
-    """start, start + 1, ..., stop - 1 in pieces: a silent hour has 3.6 million milliseconds."""
-    for first in range(start, stop, BLOCK):
-        yield np.arange(first, min(first + BLOCK, stop))
 
 
 def read(path: Path) -> Recording:
@@ -80,26 +88,29 @@ def read(path: Path) -> Recording:
     import h5py
 
     with h5py.File(path) as file:
-        (columns,) = _columns(file, max(len(file["events/t"]), 1))
-        return recording_from_columns(*columns, file.attrs)
+        return recording_of(event_columns(file, "events", _offset_us(file)).events(), root_attributes(path))
 
 
 def blocks(path: Path) -> Iterator[EventArray]:
-    """The events as the file holds them, `BLOCK` at a time."""
+    """The events as the file holds them."""
     import h5py
 
     with h5py.File(path) as file:
-        for columns in _columns(file, BLOCK):
-            yield events_from_columns(*columns)
+        yield from event_columns(file, "events", _offset_us(file)).blocks()
 
 
-def _columns(file: "h5py.File", size: int) -> Iterator[tuple[NDArray, ...]]:
-    """x, y, t and p of `size` events after the other; without events, once none."""
-    x, y, t, p = (readable(file[f"events/{name}"]) for name in "xytp")
-    offset_us = int(file["t_offset"][()]) if "t_offset" in file else 0
-    for first in range(0, max(len(t), 1), size):
-        part = slice(first, first + size)
-        yield x[part], y[part], t[part].astype(np.int64) + offset_us, p[part]
+def between(path: Path, start_us: int, stop_us: int) -> EventArray:
+    """The events of [start_us, stop_us), found through the millisecond index."""
+    import h5py
+
+    with h5py.File(path) as file:
+        offset_us = _offset_us(file)
+        index = file.get("ms_to_idx")
+        return event_columns(file, "events", offset_us).between(start_us, stop_us, milliseconds(index, offset_us))
+
+
+def _offset_us(file: "h5py.File") -> int:
+    return int(file["t_offset"][()]) if "t_offset" in file else 0
 
 
 def recognises(path: Path) -> bool:
@@ -115,9 +126,10 @@ def recognises(path: Path) -> bool:
 FORMAT = Format(
     name="dsec",
     suffixes=(".h5", ".hdf5"),
+    recognises=recognises,
     write=write,
     read=read,
-    recognises=recognises,
     attributes=root_attributes,
     blocks=blocks,
+    between=between,
 )

@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 from dvs.errors import FormatError, InputError, MicrosaccadeError, ParameterError
 from dvs.events import EventArray, Recording, join_events
-from dvs.files.attributes import recording_from_columns
+from dvs.files.attributes import recording_from_events
 from dvs.files.table import format_to_read
 
 # What h5py, numpy, zipfile and faery raise when the bytes are not what they should be.
@@ -42,7 +42,7 @@ def read(path: str | os.PathLike[str], *, format: str | None = None, on_error: O
             return chosen.read(path)
         events = join_events(list(kept(chosen.blocks(path), on_error)))
         attributes = {} if chosen.attributes is None else chosen.attributes(path)
-        return recording_from_columns(*(events[name] for name in "xytp"), attributes)
+        return recording_from_events(events, attributes)
 
 
 def check_on_error(on_error: str) -> None:
@@ -65,8 +65,9 @@ def kept(blocks: Iterator[EventArray], on_error: OnError) -> Iterator[EventArray
 def one_line(path: Path) -> Iterator[None]:
     """Whatever fails while `path` is read becomes one line that names the file."""
     try:
-        with path.open("rb"):
-            pass
+        if not path.is_dir():  # a format may be a folder
+            with path.open("rb"):
+                pass
     except OSError as error:
         raise InputError(f"{path} cannot be opened: {error.strerror}") from error
     try:

@@ -50,9 +50,11 @@ def open_writer(
     """
     target = Path(path)
     chosen = format_to_write(target, format)
-    for name, size in (("width", width), ("height", height)):
-        if not 0 < size < 2**15:
-            raise ParameterError(f"{name} is {size}, expected 1 to 32767 pixels")
+    for name, size, largest in zip(("width", "height"), (width, height), chosen.largest, strict=True):
+        if not 0 < size <= largest:
+            raise ParameterError(
+                f"{name} is {size}, expected 1 to {largest} pixels in {chosen.name}; write .h5 or .npz, or crop"
+            )
     refuse_existing(target, overwrite)
     with clear_errors(target):
         spool = Spool(target.parent)

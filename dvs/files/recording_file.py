@@ -61,13 +61,14 @@ class RecordingFile(Sliceable):
             for events in kept(self.format.blocks(self.path), self.on_error):
                 if events.size == 0:
                     continue
-                check_events(events, self.width, self.height)
-                if events["t"][0] < last_us or events["t"][-1] > self.stop_us:
+                t_us = events["t"]
+                if t_us[0] < last_us or t_us[-1] > self.stop_us or (t_us[1:] < t_us[:-1]).any():
                     raise InputError(
-                        f"events from {events['t'][0]} to {events['t'][-1]} us come after {last_us} us in a recording "
+                        f"events from {t_us[0]} to {t_us[-1]} us are out of order, or come after {last_us} us in a recording "
                         f"that ends at {self.stop_us} us; read it with dvs.read, which sorts, and write it again"
                     )
-                last_us = int(events["t"][-1])
+                check_events(events, self.width, self.height)
+                last_us = int(t_us[-1])
                 yield events
 
     def between(self, start_us: int, stop_us: int) -> Recording:

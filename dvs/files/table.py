@@ -4,10 +4,36 @@ from importlib import import_module
 from pathlib import Path
 
 from dvs.errors import FormatError, MissingExtraError, ParameterError
-from dvs.files import aedat4, hdf5_dsec, hdf5_v2e, npz, text
+from dvs.files import (
+    aedat2,
+    aedat4,
+    aedat31,
+    dat,
+    event_stream,
+    evreal,
+    evt2,
+    evt3,
+    evt21,
+    hdf5_dsec,
+    hdf5_m3ed,
+    hdf5_metavision,
+    hdf5_tonic,
+    hdf5_v2e,
+    mat,
+    nmnist,
+    npz,
+    text,
+)
 from dvs.files.format import Format
 
-FORMATS = (hdf5_dsec.FORMAT, hdf5_v2e.FORMAT, npz.FORMAT, text.CSV, text.TXT, aedat4.FORMAT)
+# Where formats share a suffix, the first of them is written, and the content decides which is read.
+FORMATS = (
+    hdf5_dsec.FORMAT, hdf5_v2e.FORMAT, hdf5_metavision.FORMAT, hdf5_m3ed.FORMAT, hdf5_tonic.FORMAT,
+    npz.FORMAT, text.CSV, text.TXT, evreal.FORMAT,
+    evt3.FORMAT, evt2.FORMAT, evt21.FORMAT, dat.FORMAT,
+    aedat4.FORMAT, aedat2.FORMAT, aedat31.FORMAT, event_stream.FORMAT,
+    nmnist.FORMAT, mat.FORMAT,
+)  # fmt: skip
 
 
 def format_to_write(path: Path, name: str | None = None) -> Format:
@@ -37,11 +63,17 @@ def format_to_read(path: Path, name: str | None = None) -> Format:
         return _usable(_named(name))
     last = path.suffix.lower()
     candidates = [item for item in FORMATS if last and any(suffix.endswith(last) for suffix in item.suffixes)]
+    if path.is_dir():
+        candidates = [item for item in FORMATS if item.folder]
+    else:
+        candidates = [item for item in candidates if not item.folder]
     if not candidates:
         raise _unknown_suffix(path)
     for item in candidates:
         if item.recognises(path):
             return _usable(item)
+    if path.is_dir():
+        raise FormatError(f"{path} is a folder without the files of {candidates[0].name}; give a file of events")
     names = " or ".join(item.name for item in candidates)
     raise FormatError(
         f"{path} does not hold events as {names}; it is cut short, or of another kind than its suffix says"

@@ -104,7 +104,14 @@ def recognises(path: Path) -> bool:
         return b"\0" not in file.read(4096)
 
 
-CSV = Format(name="csv", suffixes=(".csv",), write=write_csv, read=read, recognises=recognises)
+CSV = Format(
+    name="csv",
+    suffixes=(".csv",),
+    write=write_csv,
+    read=read,
+    recognises=recognises,
+    loses=("size", "span", "provenance"),
+)
 TXT = Format(
     name="txt",
     suffixes=(".txt",),
