@@ -24,12 +24,14 @@ _HOMES = {
     "dvs.interpolation": ("interpolate",),
     "dvs.luminance": ("DARK_OFFSET", "Encoding"),
     "dvs.sensors": ("Sensor", "load_sensor", "sensor_names"),
+    "dvs.tonic_data": ("EventFolder", "VideoDataset", "from_tonic"),
     "dvs.video": ("open_video",),
 }  # fmt: skip
 
-__all__, __getattr__, __dir__ = lazy_names(__name__, _HOMES)
+__all__, __getattr__, __dir__ = lazy_names(__name__, _HOMES, modules=("statistics", "transforms"))
 
 if TYPE_CHECKING:
+    from dvs import statistics, transforms
     from dvs.conversion import Conversion, Output, convert
     from dvs.emulator import Batch, Settings, State, advance, emulate, flush, global_reset, start, stream
     from dvs.errors import (
@@ -46,4 +48,5 @@ if TYPE_CHECKING:
     from dvs.interpolation import interpolate
     from dvs.luminance import DARK_OFFSET, Encoding
     from dvs.sensors import Sensor, load_sensor, sensor_names
+    from dvs.tonic_data import EventFolder, VideoDataset, from_tonic
     from dvs.video import open_video

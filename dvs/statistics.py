@@ -13,7 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from dvs.errors import InputError, ParameterError
-from dvs.events import EventArray, Recording, check_events
+from dvs.events import EventArray, Recording, Sliceable, check_events, empty_events
 
 # Lower edges of the histogram of intervals: ten a decade from 10 us to 28 hours, rounded to
 # whole microseconds because intervals are whole too; the last bin is open.
@@ -59,7 +59,7 @@ class Accumulator:
         return (self.stop_us - self.start_us) * 1e-6
 
 
-Source = Recording | Accumulator
+Source = Sliceable | Accumulator
 
 
 def begin(width: int, height: int, start_us: int = 0) -> Accumulator:
@@ -102,14 +102,14 @@ def advance(accumulator: Accumulator, events: EventArray, until_us: int | None =
     return _advance(accumulator, events, max(last_us, accumulator.stop_us, until_us))
 
 
-def accumulate(recording: Recording) -> Accumulator:
-    """The accumulator that has seen a whole recording."""
+def accumulate(recording: Sliceable) -> Accumulator:
+    """The accumulator that has seen a whole recording, in memory or in a file."""
     accumulator = begin(recording.width, recording.height, recording.start_us)
-    stop_us = _stop_us(recording)
-    for first in range(0, len(recording), _SLICE):
-        events = recording.events[first : first + _SLICE]
-        accumulator = _advance(accumulator, events, int(events["t"][-1]))
-    return _advance(accumulator, recording.events[:0], stop_us)
+    for block in recording.blocks():
+        for first in range(0, block.size, _SLICE):
+            events = block[first : first + _SLICE]
+            accumulator = _advance(accumulator, events, int(events["t"][-1]))
+    return _advance(accumulator, empty_events(), _stop_us(recording))
 
 
 def _advance(accumulator: Accumulator, events: EventArray, stop_us: int) -> Accumulator:
