@@ -1,5 +1,6 @@
 """What the project's commands share: headings in the help, and one line for whatever goes wrong."""
 
+import re
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -67,3 +68,16 @@ class Command(click.Command):
                 message = message.replace(name, option)
             click.echo(f"{self.name}: {' '.join(message.split())}", err=True)
         sys.exit(code)
+
+
+class Margins(click.ParamType):
+    """(left, right, top, bottom)."""
+
+    name = "L,R,T,B"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """The margins, or a complaint."""
+        numbers = re.split(r"\s*,\s*", value.strip("()[] "))
+        if len(numbers) != 4 or not all(number.isdecimal() for number in numbers):
+            self.fail(f"{value!r} are not four margins; write 100,100,0,0 (left, right, top, bottom)", param, ctx)
+        return tuple(map(int, numbers))

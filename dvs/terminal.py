@@ -116,7 +116,7 @@ def summary_text(result: "Result") -> str:
         ("speed", f"{result.speed:.3g}x real time", f"took {time_text(result.seconds * 1e6)}"),
     ]
     files = [f"{path}, {with_prefix(path.stat().st_size, 'B')}" for path in result.files]
-    return "\n".join([*_aligned(rows), *_aligned(_labelled("written ", files))])
+    return "\n".join([*aligned(rows), *aligned(_labelled("written ", files))])
 
 
 def plan_text(plan: "Plan", forecast: "Forecast | None") -> str:
@@ -140,7 +140,7 @@ def plan_text(plan: "Plan", forecast: "Forecast | None") -> str:
         targets[number] += f", about {with_prefix(size, 'B')}"
     expected += _labelled("to write", targets)
     sensor = sensor_text(plan.settings.sensor)
-    return "\n".join([*_aligned(about), "", sensor, "", *_aligned(expected), "", "Nothing was written."])
+    return "\n".join([*aligned(about), "", sensor, "", *aligned(expected), "", "Nothing was written."])
 
 
 def sensor_text(sensor: Sensor) -> str:
@@ -170,7 +170,7 @@ def sensors_text() -> str:
         "Thresholds ON and OFF in ln units; bandwidth and noise of a pixel at white under 1000 lux.\n"
         "--list-sensors --sensor NAME shows every number of one with its source."
     )
-    return "\n".join([*_aligned(rows), "", legend])
+    return "\n".join([*aligned(rows), "", legend])
 
 
 def _length(forecast: "Forecast") -> str:
@@ -190,8 +190,19 @@ def _labelled(label: str, lines: Sequence[str]) -> list[tuple[str, str]]:
     return [(label if number == 0 else "", line) for number, line in enumerate(lines)]
 
 
-def _aligned(rows: Iterable[Sequence[str]]) -> list[str]:
+def aligned(rows: Iterable[Sequence[str]]) -> list[str]:
     """Lines with the cells of the rows below each other."""
     rows = list(rows)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+@contextmanager
+def share_shown(what: str) -> Iterator[Callable[[float], None]]:
+    """A bar on standard error for work of which the share is known that is done."""
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    with Bar(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=1.0)
+        yield lambda share: bar.update(task, completed=share)
