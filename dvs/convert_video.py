@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, fields
 from importlib.metadata import version
@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dvs import v2e_options
-from dvs.command import INTERRUPTED, Command, Option
-from dvs.errors import InputError
+from dvs.command import INTERRUPTED, Command, Margins, Option
+from dvs.errors import InputError, ParameterError
 from dvs.sensors import Sensor, load_sensor, parse_setting
 from dvs.v2e_options import modern_name
 
 if TYPE_CHECKING:
+    from dvs.batch.search import Video
     from dvs.conversion import Conversion, Output, Plan
 
 PROGRAM = "convert-video"
@@ -32,10 +33,19 @@ PROGRAM = "convert-video"
 # Options that are numbers of the sensor, under the same names.
 _PIXEL = ("theta_on", "theta_off", "theta_sigma", "leak_hz", "shot_noise_hz", "refractory_us")
 
+# Options that are about several videos, and the headings of those that a list can give for each of them.
+_ABOUT_SEVERAL = ("recursive", "jobs", "resume", "shard", "labels", "cluster")
+_OF_A_VIDEO = ("Sensor", "Video", "Light")
+
 _HELP = """Turn a video into the events that an event camera would have sent.
 
 SOURCE is a video file, a GIF, a folder of images, a .npy or .npz stack of frames, the number of a
 webcam, or - for a video on standard input.
+
+A data set is a folder that holds videos (one that holds only images is a single video), a pattern in
+quotes like 'clips/**/*.mp4', a list, or several SOURCEs. -o is then a folder: it gets the events of each
+video, under the same folders, and manifest.jsonl, which says of each what became of it. A list is a .csv
+with names in its first line or a .jsonl of objects: source and, where wanted, output, label and options.
 
 \b
 Examples:
@@ -65,17 +75,17 @@ class _Size(click.ParamType):
         return int(found[1]), int(found[2])
 
 
-class _Margins(click.ParamType):
-    """(left, right, top, bottom)."""
+class _Shard(click.ParamType):
+    """(i, n): the i-th of n parts."""
 
-    name = "L,R,T,B"
+    name = "I/N"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        """The margins, or a complaint."""
-        numbers = re.split(r"\s*,\s*", value.strip("()[] "))
-        if len(numbers) != 4 or not all(number.isdecimal() for number in numbers):
-            self.fail(f"{value!r} are not four margins; write 100,100,0,0 (left, right, top, bottom)", param, ctx)
-        return tuple(map(int, numbers))
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """The shard, or a complaint."""
+        found = re.fullmatch(r"(\d+)/(\d+)", value)
+        if found is None or not 1 <= int(found[1]) <= int(found[2]):
+            self.fail(f"{value!r} is no shard; four machines take 1/4, 2/4, 3/4 and 4/4", param, ctx)
+        return int(found[1]), int(found[2])
 
 
 def _read_config(ctx: click.Context, param: click.Parameter, path: Path | None) -> None:
@@ -86,18 +96,23 @@ def _read_config(ctx: click.Context, param: click.Parameter, path: Path | None) 
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise click.BadParameter(f"{path} cannot be used: {error}") from error
-    options = {name.lstrip("-"): each for each in ctx.command.params for name in each.opts}
-    defaults = {}
-    for key, value in document.items():
-        option = options.get(modern_name(key))
-        if option is None or option is param:
-            nearest = difflib.get_close_matches(modern_name(key), options, n=1)
-            hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
-            raise click.BadParameter(f"{path} has the unknown key {key!r}{hint}; keys are names of options")
-        # As text, so that a value of the wrong type is refused just as on the command line.
-        several = value if isinstance(value, list) else [value]
-        defaults[option.name] = list(map(str, several)) if option.multiple else str(value)
-    ctx.default_map = defaults
+    allowed = [each for each in ctx.command.params if each is not param]
+    given = [_given(allowed, key, value, str(path)) for key, value in document.items()]
+    ctx.default_map = {option.name: text for option, text in given}
+
+
+def _given(
+    allowed: Iterable[click.Parameter], key: str, value: Any, where: str
+) -> tuple[click.Parameter, str | list[str]]:
+    """The option of that name, and the value as text: a wrong type is refused just as on the command line."""
+    options = {name.lstrip("-"): each for each in allowed for name in each.opts}
+    option = options.get(modern_name(key))
+    if option is None:
+        nearest = difflib.get_close_matches(modern_name(key), options, n=1)
+        hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
+        raise click.BadParameter(f"{where} has the unknown key {key!r}{hint}; keys are names of options")
+    several = value if isinstance(value, list) else [value]
+    return option, list(map(str, several)) if option.multiple or option.nargs == -1 else str(value)
 
 
 def _say_version(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:
@@ -113,16 +128,17 @@ def _options() -> list[click.Parameter]:
     def option(heading: str, *names: str, **kwargs: Any) -> Option:
         return Option(names, heading=heading, **kwargs)
 
-    out, sensor, video, light, run = "Outputs", "Sensor", "Video", "Light", "Running"
+    out, sensor, video, light, many, run = "Outputs", "Sensor", "Video", "Light", "Data sets", "Running"
     return [
-        click.Argument(["source"], required=False, metavar="SOURCE"),
+        click.Argument(["source"], required=False, nargs=-1, metavar="SOURCE"),
         option(out, "-o", "--output", type=path, multiple=True, metavar="FILE",
-               help="File of events: .h5 .npz .aedat4 .csv .txt or .v2e.h5; can be repeated. A folder: "
+               help="File of events: .h5 .npz .aedat4 .raw .dat .es .csv ...; can be repeated. A folder: "
                "SOURCE.h5 in it.  [default: SOURCE.h5]"),
         option(out, "--format", metavar="NAME",
-               help="Whatever the suffix: dsec npz aedat4 csv txt or v2e."),
+               help="Whatever the suffix; convert-events --formats lists them."),
         option(out, "--preview", type=path, metavar="FILE",
-               help="Film of events beside the video: .mp4 or .gif."),
+               help="Film of events beside the video: .mp4 or .gif. For a data set give the ending alone, .mp4; so "
+               "with --report."),
         option(out, "--report", type=path, metavar="FILE", help="Page of statistics and parameters: .html."),
         option(out, "--overwrite", is_flag=True, help="Replace files that exist."),
         option(sensor, "--sensor", metavar="NAME|FILE", help="Preset or .toml file.  [default: custom]"),
@@ -145,7 +161,7 @@ def _options() -> list[click.Parameter]:
                help="Blind time after an event, microseconds."),
         option(sensor, "--set", "set_", multiple=True, metavar="NAME=VALUE",
                help="Any other number that --list-sensors --sensor shows."),
-        option(video, "--crop", type=_Margins(), metavar="L,R,T,B",
+        option(video, "--crop", type=Margins(), metavar="L,R,T,B",
                help="Pixels to cut off at left, right, top and bottom."),
         option(video, "--start", "start_s", type=float, metavar="S", help="Begin at this time, seconds."),
         option(video, "--stop", "stop_s", type=float, metavar="S", help="End at this time, seconds."),
@@ -166,6 +182,17 @@ def _options() -> list[click.Parameter]:
         option(light, "--transfer", metavar="NAME",
                help="Curve of the codes, instead of what the source says: srgb bt709 linear gamma22 "
                "gamma28 pq or hlg."),
+        option(many, "--recursive", is_flag=True, help="Also the videos in the folders inside a folder."),
+        option(many, "--jobs", type=click.IntRange(1, 1024), metavar="N",
+               help="Videos at a time; if several, each on one thread.  [default: one for each core]"),
+        option(many, "--resume", is_flag=True,
+               help="Go on with an earlier run; skip what is done where video, settings and events are unchanged."),
+        option(many, "--shard", type=_Shard(), metavar="I/N",
+               help="Only the I-th of N parts, told apart by name: N machines share a set without talking."),
+        option(many, "--labels", type=click.Choice(["from-folders"]), metavar="from-folders",
+               help="Label each video with the name of the folder it lies in."),
+        option(many, "--cluster", metavar="ADDRESS",
+               help="Work through the Dask scheduler there; its workers must see the same files."),
         option(run, "--seed", type=int, metavar="N",
                help="The same seed makes the same bytes.  [default: 0]"),
         option(run, "--threads", type=click.IntRange(1, 1024), metavar="N",
@@ -184,13 +211,16 @@ def _options() -> list[click.Parameter]:
 
 def convert_video(**options: Any) -> int:
     """What the command does with its options; returns the exit code."""
-    options = v2e_options.translate(options)
+    sources, given = options["source"], {**options, "source": next(iter(options["source"]), None)}
+    options = v2e_options.translate(given)
     if options["list_sensors"]:
         from dvs.terminal import sensor_text, sensors_text
 
         click.echo(sensors_text() if options["sensor"] is None else sensor_text(_sensor(options)))
         return 0
-    conversion = _conversion(options)
+    if _is_set(sources, options):
+        return _convert_set(sources or (options["source"],), given, options)
+    conversion = _conversion(options, _outputs(options))
     if conversion.source == "-" and sys.stdin.isatty():
         raise click.UsageError("- stands for standard input, which is a terminal; pipe a video into it")
     # Only now: what is needed for the work takes a while to import.
@@ -222,14 +252,12 @@ def _sensor(options: Mapping[str, Any]) -> Sensor:
     return sensor.with_(**changes)
 
 
-def _conversion(options: Mapping[str, Any]) -> "Conversion":
+def _conversion(options: Mapping[str, Any], outputs: "tuple[Output, ...]") -> "Conversion":
     from dvs.conversion import Conversion
 
-    if not options["source"]:
-        raise click.UsageError(f"no SOURCE is given; {PROGRAM} --help says what it can be")
     names = {each.name for each in fields(Conversion)} - {"source", "outputs", "sensor"}
     given = {name: options[name] for name in names if options[name] is not None}
-    return Conversion(source=options["source"], outputs=_outputs(options), sensor=_sensor(options), **given)
+    return Conversion(source=options["source"], outputs=outputs, sensor=_sensor(options), **given)
 
 
 def _outputs(options: Mapping[str, Any]) -> "tuple[Output, ...]":
@@ -237,6 +265,8 @@ def _outputs(options: Mapping[str, Any]) -> "tuple[Output, ...]":
     from dvs.conversion import Output
     from dvs.files.table import format_to_write
 
+    if not options["source"]:
+        raise click.UsageError(f"no SOURCE is given; {PROGRAM} --help says what it can be")
     source, paths, format = options["source"], options["output"], options["format"]
     suffix = ".h5" if format is None else format_to_write(Path(), format).suffixes[0]
     name = f"{_stem(source)}{suffix}"
@@ -309,6 +339,55 @@ def _run(plan: "Plan", *, quiet: bool, as_json: bool) -> int:
     return INTERRUPTED if result.partial else 0
 
 
+def _is_set(sources: Sequence[str], options: Mapping[str, Any]) -> bool:
+    """Whether there are several videos, or options that are about several."""
+    from dvs.batch.search import is_set
+
+    if not options["source"]:
+        return False
+    return len(sources) > 1 or any(options[name] for name in _ABOUT_SEVERAL) or is_set(options["source"])
+
+
+def _convert_set(sources: Sequence[str], given: Mapping[str, Any], options: Mapping[str, Any]) -> int:
+    """Convert a data set and say what came out; returns the exit code. given: the options as they came."""
+    from dvs.batch.display import batch_record, batch_shown, batch_text, plan_record, plan_text
+    from dvs.batch.options import batch_of
+    from dvs.batch.run import run_batch
+
+    batch = batch_of(sources, options, lambda video, threads: _conversion_in_set(video, given, threads))
+    if options["dry_run"]:
+        click.echo(json.dumps(plan_record(batch), indent=2) if options["as_json"] else plan_text(batch))
+        return 0
+    how = "stopping when the videos that are begun are finished; Ctrl-C again discards them"
+    with _stoppable(how) as stop, batch_shown(PROGRAM, quiet=options["quiet"]) as show:
+        tally = run_batch(batch, show=show, stopped=stop.is_set)
+    if options["as_json"]:
+        click.echo(json.dumps(batch_record(batch, tally), indent=2))
+    elif not options["quiet"]:
+        click.echo(batch_text(batch, tally))
+    if tally.failed:
+        click.echo(f"{PROGRAM}: {tally.failed} of {tally.total} videos failed; {batch.manifest} says why", err=True)
+    if tally.left:
+        click.echo(f"{PROGRAM}: {tally.left} of {tally.total} videos are left; --resume goes on", err=True)
+        return INTERRUPTED
+    return 2 if tally.failed else 0
+
+
+def _conversion_in_set(video: "Video", given: Mapping[str, Any], threads: int | None) -> "Conversion":
+    """The conversion of a video, without its outputs; what its list says comes before the options."""
+    context = click.get_current_context()
+    allowed = [each for each in context.command.params if getattr(each, "heading", "") in _OF_A_VIDEO]
+    allowed += [each for each in context.command.params if each.name == "seed"]
+    try:
+        row = [_given(allowed, key, value, video.where) for key, value in video.options.items()]
+        own = {option.name: option.type_cast_value(context, text) for option, text in row}
+    except click.BadParameter as error:
+        raise ParameterError(f"{video.where}: {error.format_message()}") from error
+    options = v2e_options.translate({**given, **own})
+    options |= {"source": video.source, "preview": None, "report": None, "threads": options["threads"] or threads}
+    return _conversion(options, ())
+
+
 def _warn(warnings: Iterable[str]) -> None:
     for warning in warnings:
         click.echo(f"{PROGRAM}: {click.style('warning', fg='yellow')}: {warning}", err=True)
@@ -322,14 +401,14 @@ def _must_compile() -> bool:
 
 
 @contextmanager
-def _stoppable() -> Iterator[threading.Event]:
+def _stoppable(how: str = "stopping in good order; Ctrl-C again discards everything") -> Iterator[threading.Event]:
     """An event that the first Ctrl-C sets; the second raises KeyboardInterrupt, as without this."""
     stop = threading.Event()
 
     def ask(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         stop.set()
-        print(f"{PROGRAM}: stopping in good order; Ctrl-C again discards everything", file=sys.stderr)
+        print(f"{PROGRAM}: {how}", file=sys.stderr)
 
     before = signal.signal(signal.SIGINT, ask)
     try:

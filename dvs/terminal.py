@@ -95,11 +95,12 @@ class _Pace:
             words.append(f"{(progress.scene_s - first.scene_s) / took_s:.2g}x real time")
         if progress.of_frames and progress.frames > first.frames:
             left_s = took_s * (progress.of_frames - progress.frames) / (progress.frames - first.frames)
-            words.append(f"{_clock(left_s)} left")
+            words.append(f"{clock(left_s)} left")
         return words
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """h:mm:ss, or m:ss."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
