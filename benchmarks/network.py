@@ -40,7 +40,7 @@ def bridge_recording(path: Path, events: int, *, side: int = 128, steps: int = 1
     p, cell = np.divmod(channel, side * side)
     t_us = 1000 * step + np.sort(rng.integers(0, 1000, events).reshape(steps, -1), axis=1).ravel()
     recorded = dvs.make_events(cell % side, cell // side, t_us, p)
-    dvs.write(dvs.Recording(events=recorded, width=side, height=side, stop_us=1000 * steps), path, overwrite=True)
+    dvs.write(path, dvs.Recording(events=recorded, width=side, height=side, stop_us=1000 * steps), overwrite=True)
 
 
 def bridge(kind: str, path: Path) -> dict[str, float]:

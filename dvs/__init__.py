@@ -3,7 +3,7 @@
     import dvs
 
     recording = dvs.emulate(dvs.open_video("street.mp4"), sensor="davis346")
-    dvs.write(recording, "street.h5")
+    dvs.write("street.h5", recording)
 
 This file is a table of names; each is imported when it is first used, so that `import dvs` is light.
 """

@@ -27,7 +27,7 @@ def main() -> None:
 
     options.output.mkdir(parents=True, exist_ok=True)
     events_file, picture = options.output / "cup.h5", options.output / "cup.png"
-    dvs.write(recording, events_file, overwrite=True)
+    dvs.write(events_file, recording, overwrite=True)
     at_us = recording.stop_us // 2
     frame = min(video, key=lambda timed: abs(timed[0] - at_us))[1]
     figure_summary(recording, screen_codes(frame, video.encoding), at_us=at_us).savefig(picture, dpi=120)

@@ -26,7 +26,7 @@ def recording(count=2000, width=40, height=30, seed=0):
 @pytest.fixture
 def source(tmp_path):
     path = tmp_path / "source.h5"
-    dvs.write(recording(), path)
+    dvs.write(path, recording())
     return path
 
 
@@ -87,7 +87,7 @@ def test_a_pixel_that_fires_by_itself_is_dropped(tmp_path):
     quiet = recording()
     events = np.sort(np.concatenate([quiet.events, hot]), order="t", kind="stable")
     path = tmp_path / "source.h5"
-    dvs.write(dvs.Recording(events=events, width=40, height=30, start_us=5_000_000, stop_us=5_100_000), path)
+    dvs.write(path, dvs.Recording(events=events, width=40, height=30, start_us=5_000_000, stop_us=5_100_000))
     got, _ = converted(path, hot_pixels=True)
     assert not ((got.events["x"] == 7) & (got.events["y"] == 9)).any()
     assert len(got) >= 2000 - 10

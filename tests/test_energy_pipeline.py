@@ -51,7 +51,7 @@ def test_the_sensor_comes_with_the_file(tmp_path):
     """What `convert-video` writes beside the events says which camera it was, and what that draws."""
     settings = dvs.Settings(sensor=dvs.load_sensor("davis346"))
     path = tmp_path / "events.h5"
-    dvs.write(recording(5, provenance={"program": "microsaccade", **settings.to_dict()}), path)
+    dvs.write(path, recording(5, provenance={"program": "microsaccade", **settings.to_dict()}))
     assert sensor_of(path) == dvs.load_sensor("davis346")
     assert sensed([path]).sensor == "davis346"
     assert sensor_of(recording(1)) is None

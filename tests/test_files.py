@@ -103,7 +103,7 @@ def test_what_is_written_is_read_back(name, tmp_path_factory):
     @settings(max_examples=30, deadline=None)
     @given(recordings(item))
     def round_trip(recording):
-        write(recording, path, format=name, overwrite=True)
+        write(path, recording, format=name, overwrite=True)
         assert_same(read(path), recording)
 
     round_trip()
@@ -112,7 +112,7 @@ def test_what_is_written_is_read_back(name, tmp_path_factory):
 def test_csv_keeps_the_events_and_infers_the_sensor_and_the_span(tmp_path):
     """The outermost events are at x = 6 and y = 2: a sensor of 7 x 3, watched from 5 to 900 us."""
     events = make_events([6, 0], [0, 2], [5, 900], [1, 0])
-    write(Recording(events=events, width=640, height=480, stop_us=1000, provenance=NOTES), tmp_path / "a.csv")
+    write(tmp_path / "a.csv", Recording(events=events, width=640, height=480, stop_us=1000, provenance=NOTES))
     assert_same(read(tmp_path / "a.csv"), Recording(events=events, width=7, height=3, start_us=5, stop_us=900))
 
 
@@ -120,7 +120,7 @@ def test_csv_keeps_the_events_and_infers_the_sensor_and_the_span(tmp_path):
 def test_a_million_events_survive(name, tmp_path):
     recording = random_recording(1_000_000)
     path = tmp_path / f"million{SUFFIX[name]}"
-    write(recording, path)
+    write(path, recording)
     np.testing.assert_array_equal(read(path).events, recording.events)
 
 
@@ -129,19 +129,19 @@ def test_a_still_scene_is_an_observation_too(name, tmp_path):
     """No events, but a sensor that was watched for a second."""
     still = Recording(events=empty_events(), width=346, height=260, stop_us=1_000_000, provenance=NOTES)
     (suffix,) = (item.suffixes[0] for item in WRITTEN if item.name == name)
-    write(still, tmp_path / f"still{suffix}", format=name)
+    write(tmp_path / f"still{suffix}", still, format=name)
     assert_same(read(tmp_path / f"still{suffix}"), still)
 
 
 def test_a_csv_without_events_does_not_invent_a_sensor(tmp_path):
-    write(Recording(events=empty_events(), width=346, height=260), tmp_path / "still.csv")
+    write(tmp_path / "still.csv", Recording(events=empty_events(), width=346, height=260))
     with pytest.raises(InputError, match="no events and no sensor size"):
         read(tmp_path / "still.csv")
 
 
 def test_provenance_that_json_lacks_is_kept_in_its_nearest_form(tmp_path):
     notes = {"theta": np.float64(0.2), "size": np.array([3, 4]), "path": Path("a.mp4")}
-    write(Recording(events=empty_events(), width=3, height=4, provenance=notes), tmp_path / "a.h5")
+    write(tmp_path / "a.h5", Recording(events=empty_events(), width=3, height=4, provenance=notes))
     assert read(tmp_path / "a.h5").provenance == {"theta": 0.2, "size": [3, 4], "path": "a.mp4"}
 
 
@@ -149,7 +149,7 @@ def test_provenance_that_json_lacks_is_kept_in_its_nearest_form(tmp_path):
 def test_the_file_does_not_depend_on_how_the_events_were_cut(name, tmp_path):
     recording = random_recording(3000)
     whole, cut = tmp_path / f"whole{SUFFIX[name]}", tmp_path / f"cut{SUFFIX[name]}"
-    write(recording, whole)
+    write(whole, recording)
     with open_writer(cut, recording.width, recording.height) as writer:
         for piece in np.split(recording.events, [0, 1, 7, 7, 1000, 2999]):
             writer.append(piece)
@@ -158,8 +158,8 @@ def test_the_file_does_not_depend_on_how_the_events_were_cut(name, tmp_path):
 
 
 @every_format
-def test_four_times_the_events_take_no_more_memory(name, tmp_path, monkeypatch):
-    """40 000 and 160 000 events, in blocks of 8192."""
+def test_ten_times_the_events_take_no_more_memory(name, tmp_path, monkeypatch):
+    """40 000 and 400 000 events, in blocks of 8192."""
     monkeypatch.setattr("dvs.files.spool.BLOCK", 8192)
     piece = random_recording(10_000, length_us=10_000).events
 
@@ -175,8 +175,8 @@ def test_four_times_the_events_take_no_more_memory(name, tmp_path, monkeypatch):
         return bytes_held
 
     peak(1)  # imports and caches
-    # All events would be 1.56 MB more; buffers of threads come and go.
-    assert peak(16) < peak(4) + 800_000
+    # All events would be 4.7 MB more; buffers of threads come and go.
+    assert peak(40) < peak(4) + 1_500_000
 
 
 # Other readers
@@ -186,14 +186,14 @@ def test_the_millisecond_index_is_that_of_dsec(tmp_path):
     """The example in DSEC's eventslicer.py: index of the first event at or after each millisecond."""
     t_us = [0, 500, 2100, 5000, 5000, 7100, 7200, 7200, 8100, 9000]
     events = make_events([0] * 10, [0] * 10, t_us, [1] * 10)
-    write(Recording(events=events, width=1, height=1), tmp_path / "a.h5")
+    write(tmp_path / "a.h5", Recording(events=events, width=1, height=1))
     with h5py.File(tmp_path / "a.h5") as file:
         assert file["ms_to_idx"][:].tolist() == [0, 2, 2, 3, 3, 3, 5, 5, 8, 9]
 
 
 def test_h5_is_what_a_reader_of_dsec_expects(tmp_path):
     recording = random_recording(3 * BLOCK, width=640, height=480)
-    write(recording, tmp_path / "a.h5")
+    write(tmp_path / "a.h5", recording)
     with h5py.File(tmp_path / "a.h5") as file:
         types = {name: file[f"events/{name}"].dtype.str for name in "xytp"}
         assert types == {"x": "<u2", "y": "<u2", "t": "<u4", "p": "|u1"}
@@ -213,7 +213,7 @@ def test_times_beyond_32_bits_do_not_wrap_around(tmp_path):
     """72 minutes are 4.32e9 us > 2^32; the index has one entry for each of 4 320 001 ms."""
     events = make_events([0, 1], [0, 1], [7, 72 * 60 * 10**6], [0, 1])
     recording = Recording(events=events, width=2, height=2)
-    write(recording, tmp_path / "a.h5")
+    write(tmp_path / "a.h5", recording)
     with h5py.File(tmp_path / "a.h5") as file:
         assert file["events/t"][:].tolist() == [7, 4_320_000_000]
         assert (file["ms_to_idx"].size, file["ms_to_idx"][0], file["ms_to_idx"][1]) == (4_320_001, 0, 1)
@@ -224,7 +224,7 @@ def test_times_beyond_32_bits_do_not_wrap_around(tmp_path):
 def test_times_outside_32_bits_count_from_a_whole_millisecond(first_us, tmp_path):
     """So that the short recordings of a camera with a wall clock keep DSEC's uint32."""
     events = make_events([0, 1], [0, 1], [first_us, first_us + 1234], [0, 1])
-    write(Recording(events=events, width=2, height=2, start_us=first_us), tmp_path / "a.h5")
+    write(tmp_path / "a.h5", Recording(events=events, width=2, height=2, start_us=first_us))
     with h5py.File(tmp_path / "a.h5") as file:
         offset_us = int(file["t_offset"][()])
         assert (offset_us % 1000, file["events/t"].dtype) == (0, np.uint32)
@@ -236,13 +236,13 @@ def test_a_wrong_time_does_not_fill_the_disk_with_an_index(tmp_path):
     """2e9 ms between two events would take an index of 16 GB."""
     events = make_events([0, 0], [0, 0], [0, 2 * 10**12], [0, 1])
     with pytest.raises(FormatError, match=r"span 23\.1 days"):
-        write(Recording(events=events, width=1, height=1), tmp_path / "a.h5")
+        write(tmp_path / "a.h5", Recording(events=events, width=1, height=1))
     assert not any(tmp_path.iterdir())
 
 
 def test_v2e_layout_is_a_matrix_of_txyp(tmp_path):
     recording = random_recording(1000)
-    write(recording, tmp_path / "a.v2e.h5")
+    write(tmp_path / "a.v2e.h5", recording)
     with h5py.File(tmp_path / "a.v2e.h5") as file:
         assert file["events"].dtype == np.uint32
         np.testing.assert_array_equal(file["events"][:], np.stack([recording.events[name] for name in "txyp"], axis=1))
@@ -250,7 +250,7 @@ def test_v2e_layout_is_a_matrix_of_txyp(tmp_path):
 
 def test_npz_gives_numpy_four_columns_and_the_notes(tmp_path):
     recording = random_recording(1000)
-    write(recording, tmp_path / "a.npz")
+    write(tmp_path / "a.npz", recording)
     with np.load(tmp_path / "a.npz") as archive:
         for name in "xytp":
             assert archive[name].dtype == EVENT_DTYPE[name]
@@ -262,7 +262,7 @@ def test_npz_gives_numpy_four_columns_and_the_notes(tmp_path):
 
 def test_csv_is_a_header_and_whole_microseconds(tmp_path):
     recording = random_recording(1000)
-    write(recording, tmp_path / "a.csv")
+    write(tmp_path / "a.csv", recording)
     assert (tmp_path / "a.csv").read_text().startswith("t,x,y,p\n")
     columns = np.loadtxt(tmp_path / "a.csv", delimiter=",", skiprows=1, dtype=np.int64).T
     for name, column in zip("txyp", columns, strict=True):
@@ -272,7 +272,7 @@ def test_csv_is_a_header_and_whole_microseconds(tmp_path):
 def test_txt_has_exact_decimals_at_any_time(tmp_path):
     """float32 seconds lose the microsecond after 8 s, float64 ones print as 1e-06."""
     events = make_events([1, 2, 3], [4, 5, 6], [1, 999_999, 1_633_953_690_975_950], [0, 1, 1])
-    write(Recording(events=events, width=9, height=9), tmp_path / "a.txt")
+    write(tmp_path / "a.txt", Recording(events=events, width=9, height=9))
     lines = (tmp_path / "a.txt").read_text().splitlines()
     assert [line for line in lines if not line.startswith("# ")] == [
         "0.000001 1 4 0", "0.999999 2 5 1", "1633953690.975950 3 6 1"
@@ -282,7 +282,7 @@ def test_txt_has_exact_decimals_at_any_time(tmp_path):
 
 def test_aedat4_is_read_alike_by_aedat_and_faery(tmp_path):
     recording = random_recording(3 * BLOCK + 5)
-    write(recording, tmp_path / "a.aedat4")
+    write(tmp_path / "a.aedat4", recording)
     decoder = aedat.Decoder(tmp_path / "a.aedat4")
     assert decoder.id_to_stream() == {0: {"type": "events", "width": 1280, "height": 720}}
     by_aedat = np.concatenate([packet["events"] for packet in decoder])
@@ -395,7 +395,7 @@ def test_real_recordings_are_read_as_aedat_reads_them(file, count, shared_data):
 @pytest.mark.parametrize("name", KNOW_THEIR_END)
 def test_a_file_cut_short_is_refused_in_one_line(name, tmp_path):
     path = tmp_path / f"cut{SUFFIX[name]}"
-    write(random_recording(2000), path)
+    write(path, random_recording(2000))
     content = path.read_bytes()
     for share in (0.0, 0.001, 0.03, 0.5, 0.9):
         # A text cut inside a line: whole lines alone would be a valid, shorter text.
@@ -428,7 +428,7 @@ def test_arrays_and_layouts_of_other_things_are_named(tmp_path):
 def test_a_damaged_header_of_aedat4_is_no_crash(tmp_path, capfd):
     """A wrong length of the header (byte 14), which makes other readers crash."""
     path = tmp_path / "a.aedat4"
-    write(random_recording(10), path)
+    write(path, random_recording(10))
     content = bytearray(path.read_bytes())
     content[14] = 0
     path.write_bytes(content)
@@ -452,22 +452,22 @@ def test_an_unknown_suffix_names_the_known_ones(path, tmp_path):
     with pytest.raises(FormatError, match=r"expected one of .h5, .hdf5, .v2e.h5, .*\.aedat4"):
         read(tmp_path / path)
     with pytest.raises(FormatError, match=r"expected one of .h5, .hdf5, .v2e.h5, .*\.aedat4"):
-        write(random_recording(1), tmp_path / path)
+        write(tmp_path / path, random_recording(1))
 
 
 def test_the_format_can_be_named_instead(tmp_path):
     recording = random_recording(100)
-    write(recording, tmp_path / "events", format="v2e")
+    write(tmp_path / "events", recording, format="v2e")
     assert_same(read(tmp_path / "events", format="v2e"), recording)
     with pytest.raises(ParameterError, match=r"format is 'hdf', expected one of dsec, v2e, .*npz"):
-        write(recording, tmp_path / "b", format="hdf")
+        write(tmp_path / "b", recording, format="hdf")
     with pytest.raises(FormatError, match="cannot be read"):
         read(tmp_path / "events", format="npz")
 
 
 def test_suffixes_may_be_capitals(tmp_path):
     recording = random_recording(100)
-    write(recording, tmp_path / "A.V2E.H5")
+    write(tmp_path / "A.V2E.H5", recording)
     assert_same(read(tmp_path / "A.V2E.H5"), recording)
     with h5py.File(tmp_path / "A.V2E.H5") as file:
         assert file["events"].shape == (100, 4)
@@ -478,7 +478,7 @@ def test_a_missing_library_names_the_line_that_installs_it(tmp_path, monkeypatch
     monkeypatch.setitem(sys.modules, "lz4", None)
     for attempt in (
         lambda: read(tmp_path / "a.aedat4"),
-        lambda: write(random_recording(1), tmp_path / "b.aedat4"),
+        lambda: write(tmp_path / "b.aedat4", random_recording(1)),
     ):
         with pytest.raises(MissingExtraError, match=r'pip install "microsaccade\[formats\]"'):
             attempt()
@@ -522,7 +522,7 @@ def test_a_time_that_the_format_cannot_hold_is_refused_at_once(suffix, t_us, tmp
 def test_a_sensor_has_a_size(size, tmp_path):
     recording = replace(random_recording(1), events=empty_events(), height=size)
     with pytest.raises(ParameterError, match=f"height is {size}, expected 1 to 32767 pixels"):
-        write(recording, tmp_path / "a.h5")
+        write(tmp_path / "a.h5", recording)
 
 
 def test_a_finished_file_takes_no_more(tmp_path):
@@ -621,7 +621,7 @@ def test_an_existing_file_is_refused_before_any_work(name, tmp_path):
     with pytest.raises(OutputError, match="exists; choose another name, or overwrite it"):
         writer.__enter__()
     assert path.read_text() == "precious"
-    write(random_recording(10), path, overwrite=True)
+    write(path, random_recording(10), overwrite=True)
     assert len(read(path)) == 10
 
 
@@ -645,7 +645,7 @@ def test_folders_and_devices_are_never_replaced(overwrite, tmp_path):
     (tmp_path / "folder.h5").mkdir()
     for target in (tmp_path / "folder.h5", Path("/dev/null")):
         with pytest.raises(OutputError, match="is not a regular file"):
-            write(random_recording(1), target, format="dsec", overwrite=overwrite)
+            write(target, random_recording(1), format="dsec", overwrite=overwrite)
 
 
 @pytest.mark.parametrize("folder", ["missing", "file"])
@@ -693,14 +693,14 @@ def test_no_space_left_is_said_in_one_line(tmp_path, monkeypatch):
 
     monkeypatch.setattr("dvs.files.output.format_to_write", lambda path, name: replace(FORMATS[0], write=no_space))
     with pytest.raises(OutputError, match=r"^\S*a.h5 cannot be written: No space left on device; free some space"):
-        write(random_recording(1), tmp_path / "a.h5")
+        write(tmp_path / "a.h5", random_recording(1))
     assert not any(tmp_path.iterdir())
 
 
 def test_the_finished_file_has_ordinary_permissions(tmp_path):
     """Those of any new file of the user, not the private ones of a temporary file."""
     (tmp_path / "ordinary").touch()
-    write(random_recording(1), tmp_path / "a.h5")
+    write(tmp_path / "a.h5", random_recording(1))
     assert (tmp_path / "a.h5").stat().st_mode == (tmp_path / "ordinary").stat().st_mode
 
 
@@ -712,7 +712,7 @@ def test_a_recording_left_in_its_file_gives_the_same_events_block_by_block(tmp_p
     t = np.sort(rng.integers(0, 10**7, count))
     events = make_events(rng.integers(0, 20, count), rng.integers(0, 10, count), t, rng.integers(0, 2, count))
     recording = Recording(events=events, width=20, height=10, stop_us=10**7, provenance={"source": "test"})
-    write(recording, tmp_path / name)
+    write(tmp_path / name, recording)
     left = dvs.open(tmp_path / name)
     blocks = [left.events] if isinstance(left, Recording) else list(left.blocks())
     np.testing.assert_array_equal(np.concatenate(blocks), events)

@@ -182,7 +182,7 @@ def test_a_file_is_seen_from_the_beginning_of_its_recording(tmp_path, name):
     events = random_events(3)
     events["t"] += 70_000
     recording = dvs.Recording(events=events, width=WIDTH, height=HEIGHT, start_us=70_000, stop_us=100_000)
-    dvs.write(recording, tmp_path / name)
+    dvs.write(tmp_path / name, recording)
     sources = [recording, tmp_path / name, str(tmp_path / name), dvs.open(tmp_path / name)]
     spikes = encode(sources, eye(), steps=STEPS, dt=DT).dense()
     np.testing.assert_array_equal(spikes[0], encode([random_events(3)], eye(), steps=STEPS, dt=DT).dense()[0])

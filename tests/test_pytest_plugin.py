@@ -237,7 +237,7 @@ def test_every_assertion_is_a_fixture(suite):
 
 
 def test_a_recording_is_read_from_beside_the_test(suite, pytester):
-    write(four_events(), pytester.path / "lamp.npz")
+    write(pytester.path / "lamp.npz", four_events())
     test = """
     def test_lamp(recording_file, assert_event_rate):
         assert_event_rate(recording_file("lamp.npz"), 2.0)

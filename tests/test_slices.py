@@ -117,7 +117,21 @@ def test_a_span_of_every_format_is_that_of_the_recording(item, tmp_path):
     events = dvs.make_events(np.arange(100) % 34, np.arange(100) % 20, 1000 * np.arange(100), np.arange(100) % 2)
     whole = dvs.Recording(events=events, width=34, height=20, stop_us=100_000)
     path = tmp_path / f"events{item.suffixes[0]}"
-    dvs.write(whole, path, format=item.name)
+    dvs.write(path, whole, format=item.name)
     left = dvs.open(path, format=item.name)
     assert left[25_000:50_000].events.tolist() == whole[25_000:50_000].events.tolist()
     assert sum(len(part) for part in left.by_time(10_000)) == len(left) == 100
+
+
+def test_bare_events_are_written_with_their_sensor_and_a_file_without_being_loaded(tmp_path):
+    events = recording([0, 3, 10]).events
+    dvs.write(tmp_path / "bare.npz", events, width=7, height=5)
+    got = dvs.read(tmp_path / "bare.npz")
+    assert (got.events.tolist(), got.sensor_size) == (events.tolist(), (7, 5, 2))
+    dvs.write(tmp_path / "copy.h5", in_a_file(recording([1, 2, 3, 4], 9), tmp_path / "left"))
+    copy = dvs.read(tmp_path / "copy.h5")
+    assert (copy.events["t"].tolist(), copy.stop_us) == ([1, 2, 3, 4], 9)
+    with pytest.raises(ParameterError, match="3 events came without a sensor"):
+        dvs.write(tmp_path / "lost.npz", events)
+    with pytest.raises(ParameterError, match="leave out width"):
+        dvs.write(tmp_path / "twice.npz", got, width=7, height=5)

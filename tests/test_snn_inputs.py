@@ -147,7 +147,7 @@ def test_an_event_on_the_edge_of_a_step_belongs_to_the_step_that_begins(dt):
 def test_a_file_is_seen_as_the_recording_in_it(tmp_path, name):
     events = random_events(3, 2000)
     recording = dvs.Recording(events=events, width=WIDTH, height=HEIGHT, stop_us=50_000)
-    dvs.write(recording, tmp_path / name)
+    dvs.write(tmp_path / name, recording)
     seen = []
     for source in (recording, tmp_path / name):
         eye = event_input(source, dt=1 * ms, collisions="first", name=f"input_{len(seen)}")
@@ -222,7 +222,7 @@ def test_memory_does_not_grow_with_the_recording(tmp_path):
     for count in (300_000, 3_000_000):
         path = tmp_path / f"{count}.h5"
         events = random_events(5, count, width=128, height=128, span_us=count // 10)
-        dvs.write(dvs.Recording(events=events, width=128, height=128), path)
+        dvs.write(path, dvs.Recording(events=events, width=128, height=128))
         eye = event_input(path, dt=1 * ms, collisions="first", name=f"input_{count}")
         network = b2.Network(eye.group)
         network.run(1 * ms)

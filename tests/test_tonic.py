@@ -26,7 +26,7 @@ def recording(request, tmp_path):
     made = Recording(events=events, width=WIDTH, height=HEIGHT)
     if request.param == "made":
         return made
-    write(made, tmp_path / "events.h5")
+    write(tmp_path / "events.h5", made)
     return read(tmp_path / "events.h5")
 
 

@@ -122,7 +122,7 @@ def test_the_choice_follows_no_rhythm_of_the_readout():
 
 def test_a_recording_in_a_file_packs_as_one_in_memory(tmp_path):
     recording = moving_bar()
-    write(recording, tmp_path / "bar.h5")
+    write(tmp_path / "bar.h5", recording)
     lazy = open_recording(tmp_path / "bar.h5")
     assert not isinstance(lazy, Recording)
     for most in (100_000, 500):
@@ -187,7 +187,7 @@ def test_an_event_takes_some_bytes_of_the_page():
 
 @pytest.fixture
 def bar_file(tmp_path):
-    write(moving_bar(), tmp_path / "bar.h5")
+    write(tmp_path / "bar.h5", moving_bar())
     return tmp_path / "bar.h5"
 
 

@@ -10,26 +10,45 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dvs.errors import InputError, OutputError, ParameterError
 from dvs.events import EVENT_DTYPE, EventArray, Recording, check_events
 from dvs.files.attributes import pack_attributes
 from dvs.files.format import Format
+from dvs.files.recording_file import RecordingFile
 from dvs.files.spool import Spool
 from dvs.files.table import format_to_write
 from dvs.new_file import appearing, clear_errors, refuse_existing
 
 
 def write(
-    recording: Recording, path: str | os.PathLike[str], *, format: str | None = None, overwrite: bool = False
+    path: str | os.PathLike[str],
+    events: Recording | RecordingFile | EventArray,
+    *,
+    width: int | None = None,
+    height: int | None = None,
+    format: str | None = None,
+    overwrite: bool = False,
 ) -> None:
-    """Write a recording in the format that the suffix, or `format`, names.
+    """Write a recording in the format that the suffix, or `format`, names; one in a file block by block.
 
-    Raises `FormatError` for an unknown suffix, `InputError` for events that the format cannot
-    hold, `OutputError` where the file exists or cannot be written, and `MissingExtraError`.
+    width, height: of the sensor, for bare events. Raises `FormatError` for an unknown suffix, `InputError` for events
+    that the format cannot hold, `OutputError` where the file exists or cannot be written, `ParameterError` for bare
+    events without a sensor, and `MissingExtraError`.
     """
-    with open_writer(path, recording.width, recording.height, format=format, overwrite=overwrite) as writer:
-        writer.append(recording.events)
-        writer.finish(recording.start_us, recording.stop_us, recording.provenance)
+    if not isinstance(events, Recording | RecordingFile):
+        if width is None or height is None:
+            raise ParameterError(
+                f"{np.size(events):,} events came without a sensor; give width= and height=, or a Recording"
+            )
+        events = Recording(events=events, width=width, height=height)
+    elif (width, height) != (None, None):
+        raise ParameterError("a recording has the size of its sensor; leave out width= and height=")
+    with open_writer(path, events.width, events.height, format=format, overwrite=overwrite) as writer:
+        for block in events.blocks():
+            writer.append(block)
+        writer.finish(events.start_us, events.stop_us, events.provenance)
 
 
 @contextmanager

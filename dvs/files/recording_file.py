@@ -64,7 +64,7 @@ class RecordingFile(Sliceable):
                 t_us = events["t"]
                 if t_us[0] < last_us or t_us[-1] > self.stop_us or (t_us[1:] < t_us[:-1]).any():
                     raise InputError(
-                        f"events from {t_us[0]} to {t_us[-1]} us are out of order, or come after {last_us} us in a recording "
+                        f"events from {t_us[0]} to {t_us[-1]} us are out of order, after {last_us} us, in a recording "
                         f"that ends at {self.stop_us} us; read it with dvs.read, which sorts, and write it again"
                     )
                 check_events(events, self.width, self.height)
