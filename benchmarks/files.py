@@ -2,11 +2,12 @@
 
     python benchmarks/files.py [--json files.json] [--events 10000000] [--rounds 3]
 
-10 million events of a 1280x720 sensor in 20 s, half of them noise and half bursts of 20 pixels in a row (5 million on a
-smaller sensor for formats that hold no larger one). Reading is `dvs.read`, from the file to a checked recording; writing is
-`dvs.write`, to a complete file on the disk (fsync). Peers read the same file into arrays and write from arrays; those
-that are known to be wrong for a format are left out (benchmarks/README.md says which). Each in turn, the best of the
-rounds. A slice is 10 ms out of a DSEC file of about a gigabyte, opened anew, which the system may have in its cache.
+10 million events of a 1280x720 sensor in 20 s, half of them noise and half bursts of 20 pixels in a row; 5 million on a
+smaller sensor for formats that hold no larger one. Reading is `dvs.read`, from the file to a checked recording;
+writing is `dvs.write`, to a complete file on the disk (fsync). Peers read the same file into arrays and write from
+arrays; those that are known to be wrong for a format are left out (benchmarks/README.md says which). Each in turn, the
+best of the rounds. A slice is 10 ms out of a DSEC file of about a gigabyte, opened anew, which the system may have in
+its cache.
 
 Transforms: those of `files_transforms.py`, against tonic, with a million events of 346x260.
 The JSON has `files`: {format, direction, ours_mev_s, best_peer, best_peer_mev_s, peers, megabytes}, `transforms`:
@@ -214,7 +215,8 @@ def main() -> None:
     if sliced:
         print(f"10 ms of {sliced['megabytes']:.0f} MB: {sliced['ms']:.1f} ms")
     record = {
-        "machine": platform.processor() or platform.machine(), "cores": os.cpu_count(), "python": platform.python_version(),
+        "machine": platform.processor() or platform.machine(), "cores": os.cpu_count(),
+        "python": platform.python_version(),
         "load": [load_before, os.getloadavg()], "events": options.events, "rounds": options.rounds, "seed": 0,
         "versions": {name: version(name) for name in ("microsaccade", "numpy", "numba", *PEERS)},
         "files": files, "transforms": transforms, "slice": sliced,

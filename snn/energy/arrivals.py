@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from snn.energy.structure import Pathway
 
-_CELLS = 1 << 19
+_CELLS = 1 << 21
 """Neurons times steps that are looked at together: as many as stay in the cache."""
 
 
@@ -52,19 +52,22 @@ def _mark(hit, whole, first_step, neuron, step, steps, starts, targets, delay_st
     """Mark in hit, (steps, neurons), who is reached in a window that begins at first_step; whole: all are."""
     for k in range(neuron.size):
         first, last = starts[neuron[k]], starts[neuron[k] + 1]
-        if first == last:
-            continue
-        if reaches_all[neuron[k]]:
-            arrival = step[k] + delay_steps[first]
+        while first < last:
+            # Synapses are in order of their delays: those of one delay are reached together.
+            arrival, stop = step[k] + delay_steps[first], last
+            if delay_steps[last - 1] != delay_steps[first]:
+                stop = first + 1
+                while delay_steps[stop] == delay_steps[first]:
+                    stop += 1
             row = int(arrival * ratio + 1e-6) - first_step
             if arrival < steps and 0 <= row < whole.size:
-                whole[row] = True
-            continue
-        for s in range(first, last):
-            arrival = step[k] + delay_steps[s]
-            row = int(arrival * ratio + 1e-6) - first_step
-            if arrival < steps and 0 <= row < whole.size:
-                hit[row, targets[s]] = True
+                if reaches_all[neuron[k]]:
+                    whole[row] = True
+                else:
+                    reached = hit[row]
+                    for s in range(first, stop):
+                        reached[targets[s]] = True
+            first = stop
 
 
 @njit(cache=True, nogil=True)
