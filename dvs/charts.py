@@ -4,7 +4,7 @@ Each returns a Matplotlib figure; `figure.savefig(path)` keeps it, no window is 
 """
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,7 +25,7 @@ _MOST_BINS = 256
 
 def rate_chart(seen: Accumulator) -> "Figure":
     """Events a second over time, ON upwards and OFF downwards."""
-    figure, axes = _axes(width_in=10.7)
+    axes = prepare(None, width_in=10.7)
     counts, bin_us = seen.bin_counts, seen.bin_us
     span_us = seen.stop_us - seen.start_us
     while span_us > _MOST_BINS * bin_us:
@@ -41,14 +41,13 @@ def rate_chart(seen: Accumulator) -> "Figure":
     axes.axhline(0, color=INK, linewidth=0.6)
     axes.margins(x=0)
     axes.yaxis.set_major_formatter(lambda value, _: with_prefix(abs(value), "").strip())
-    axes.set_xlabel(f"time (s), in bins of {bin_us / 1000:g} ms", color=INK)
-    axes.set_ylabel("events a second", color=INK)
-    return figure
+    name_axes(axes, f"time (s), in bins of {bin_us / 1000:g} ms", "events a second")
+    return axes.figure
 
 
 def interval_chart(seen: Accumulator) -> "Figure":
     """How long a pixel waits for its next event, against Poisson pixels of the same mean rate."""
-    figure, axes = _axes()
+    axes = prepare(None)
     edges_us = INTERVAL_EDGES_US[1:]
     decades = np.diff(np.log10(edges_us))
     found = seen.interval_counts[1:-1] / max(int(seen.interval_counts.sum()), 1) / decades
@@ -61,14 +60,13 @@ def interval_chart(seen: Accumulator) -> "Figure":
     if shown.size:  # not if all intervals are below the 10 us where the chart begins
         axes.set_xlim(edges_us[shown[0]], edges_us[shown[-1] + 1])
     axes.xaxis.set_major_formatter(lambda value, _: time_text(value))
-    axes.set_xlabel("interval", color=INK)
-    axes.set_ylabel("share a decade", color=INK)
-    return figure
+    name_axes(axes, "interval", "share a decade")
+    return axes.figure
 
 
 def pixel_rate_chart(seen: Accumulator) -> "Figure":
     """Share of all pixels that fire at least at a rate."""
-    figure, axes = _axes()
+    axes = prepare(None)
     for polarity, name, colour in ((1, "ON", ON), (0, "OFF", OFF)):
         counts = np.sort(count_map(seen, polarity), axis=None)
         steps, first = np.unique(counts, return_index=True)
@@ -79,22 +77,45 @@ def pixel_rate_chart(seen: Accumulator) -> "Figure":
     axes.set(xscale="log", yscale="log")
     axes.xaxis.set_major_formatter(lambda value, _: with_prefix(value, "Hz"))
     axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.12g} %")
-    axes.set_xlabel("rate of a pixel", color=INK)
-    axes.set_ylabel("share of pixels", color=INK)
-    axes.legend(frameon=False, labelcolor=INK, fontsize=9)
-    return figure
+    name_axes(axes, "rate of a pixel", "share of pixels")
+    legend(axes)
+    return axes.figure
 
 
-def _axes(width_in: float = 5.2) -> tuple["Figure", "Axes"]:
-    from matplotlib.figure import Figure
+def prepare(ax: "Axes | None", width_in: float = 5.2, height_in: float = 2.9, *, grid: bool = True) -> "Axes":
+    """The axes in the house's dress; those of a new figure if there are none. `ax.figure.savefig(path)` keeps it."""
+    if ax is None:
+        from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width_in, 2.9), layout="constrained")
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(INK)
-    axes.tick_params(which="both", colors=INK, labelsize=9)
-    axes.grid(color=INK, alpha=0.12, linewidth=0.6)
-    return figure, axes
+        ax = Figure(figsize=(width_in, height_in), layout="constrained").add_subplot()
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color(INK)
+    ax.tick_params(which="both", colors=INK, labelsize=9)
+    if grid:
+        ax.grid(color=INK, alpha=0.12, linewidth=0.6)
+        ax.set_axisbelow(True)
+    return ax
+
+
+def name_axes(ax: "Axes", x: str, y: str) -> None:
+    """Axis labels in ink."""
+    ax.set_xlabel(x, color=INK)
+    ax.set_ylabel(y, color=INK)
+
+
+def legend(ax: "Axes") -> None:
+    """A legend without a box, if there is anything to explain."""
+    if ax.get_legend_handles_labels()[1]:
+        ax.legend(frameon=False, labelcolor=INK, fontsize=9)
+
+
+def colour_bar(ax: "Axes", image: Any, name: str) -> None:
+    """A slim colour bar beside the picture."""
+    # An inset is as high as the picture, also where its pixels are square.
+    bar = ax.figure.colorbar(image, cax=ax.inset_axes((1.02, 0, 0.022, 1)))
+    bar.set_label(name, color=INK)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(colors=INK, labelsize=9)
 
 
 def with_prefix(value: float, unit: str) -> str:

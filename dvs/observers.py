@@ -154,7 +154,7 @@ class ReportNotes:
             picture, events = batch.pictures[best], batch.events[first[best] : last[best]]
             self._stills = {
                 f"The frame at {batch.times_us[best] * 1e-6:.3f} s": screen_codes(picture, self._encoding),
-                f"Events of the {self._exposure_us * 1e-3:g} ms before: ON white, OFF blue": accumulate(
+                f"Events of the {self._exposure_us * 1e-3:g} ms before: ON blue, OFF orange": accumulate(
                     events, picture.shape[1], picture.shape[0]
                 ),
             }

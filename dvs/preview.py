@@ -13,11 +13,12 @@ from dvs.errors import InputError, ParameterError
 from dvs.events import EventArray, check_events, empty_events
 from dvs.film import Film
 from dvs.luminance import Encoding
-from dvs.rendering import Palette, Picture, end_us, find_palette, last_polarity, make_shutter, screen_codes
+from dvs.palettes import Palette, find_palette
+from dvs.rendering import Picture, end_us, last_polarity, make_shutter, screen_codes
 
-# The film is drawn in 256 colours, all that a .gif can hold: greys for video and caption, then
-# background, OFF and ON of the palette.
-_GREYS = 253
+# The film is drawn in at most 256 colours, all that a .gif can hold: greys for video and caption, then
+# background, OFF and ON of the palette. A .gif with a quarter of the greys is about half the size.
+_GREYS = {".mp4": 253, ".gif": 64}
 
 _GAP_PX = 8
 _CAPTION_PX = 24
@@ -71,7 +72,10 @@ class Preview:
         self._until_us = start_us
         self._waiting = empty_events()  # events that pictures to come will show
         self._frames: deque[tuple[float, NDArray]] = deque()  # the one on show, then those to come
-        self._film = Film(Path(path), self._draw().shape, fps=fps, colours=_colours(self._palette), overwrite=overwrite)
+        path = Path(path)
+        self._greys = _GREYS.get(path.suffix.lower(), 253)
+        colours = _colours(self._palette, self._greys)
+        self._film = Film(path, self._draw().shape, fps=fps, colours=colours, overwrite=overwrite)
 
     def show(self, frame: NDArray, t_us: float) -> None:
         """Show this frame (height, width) on the left from t_us on."""
@@ -122,23 +126,23 @@ class Preview:
     def _draw(self) -> Picture:
         """The picture that is due, (rows, columns) of indices into the colours; both are even."""
         events = self._shutter.exposed(self._taken, self._waiting)
-        right = _GREYS + last_polarity(events, self._width, self._height)
-        panels = [np.full_like(right, _GREYS), right] if self._encoding else [right]
+        right = self._greys + last_polarity(events, self._width, self._height)
+        panels = [np.full_like(right, self._greys), right] if self._encoding else [right]
         if self._frames and self._frames[0][0] < self._shutter.closes_us(self._taken):
-            panels[0] = _grey(screen_codes(self._frames[0][1], self._encoding))
+            panels[0] = self._grey(screen_codes(self._frames[0][1], self._encoding))
         panels = [panel.repeat(self._scale, axis=0).repeat(self._scale, axis=1) for panel in panels]
         if self._encoding:
-            panels.insert(1, np.full((panels[0].shape[0], _GAP_PX), _GREYS, np.uint8))
+            panels.insert(1, np.full((panels[0].shape[0], _GAP_PX), self._greys, np.uint8))
         picture = np.hstack(panels)
         # 4:2:0 video wants even numbers of rows and columns.
-        picture = np.pad(picture, [(0, size % 2) for size in picture.shape], constant_values=_GREYS)
+        picture = np.pad(picture, [(0, size % 2) for size in picture.shape], constant_values=self._greys)
         return np.vstack([picture, self._caption(picture.shape[1], events.size)])
 
     def _caption(self, columns: int, events: int) -> Picture:
         """Time on the left, event rate on the right, (_CAPTION_PX, columns)."""
         from PIL import Image, ImageDraw
 
-        dark = sum(self._palette.background) < 3 * 128
+        dark = self._palette.is_dark
         strip = Image.new("L", (columns, _CAPTION_PX), 16 if dark else 240)
         draw = ImageDraw.Draw(strip)
         ink = 224 if dark else 32
@@ -147,15 +151,15 @@ class Preview:
         rate = f"{events / self._shutter.exposure_us * 1e3:.1f} kev/s"
         draw.text((6, _CAPTION_PX // 2), time, fill=ink, font=self._font, anchor="lm")
         draw.text((columns - 6, _CAPTION_PX // 2), rate, fill=ink, font=self._font, anchor="rm")
-        return _grey(np.asarray(strip))
+        return self._grey(np.asarray(strip))
+
+    def _grey(self, codes: Picture) -> Picture:
+        return np.round(codes * ((self._greys - 1) / 255)).astype(np.uint8)
 
 
-def _grey(codes: Picture) -> Picture:
-    return (codes.astype(np.uint16) * (_GREYS - 1) // 255).astype(np.uint8)
-
-
-def _colours(palette: Palette) -> NDArray[np.uint8]:
-    """Opacity, red, green and blue of each index, (256, 4)."""
-    greys = np.linspace(0, 255, _GREYS).round()[:, None].repeat(3, axis=1)
-    colours = np.vstack([greys, palette.background, palette.off, palette.on])
+def _colours(palette: Palette, count: int) -> NDArray[np.uint8]:
+    """Opacity, red, green and blue of each index, (256, 4): so many greys, then the palette."""
+    colours = np.zeros((256, 3))
+    colours[:count] = np.linspace(0, 255, count).round()[:, None]
+    colours[count : count + 3] = palette.background, palette.off, palette.on
     return np.insert(colours, 0, 255, axis=1).astype(np.uint8)

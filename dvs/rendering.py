@@ -16,39 +16,12 @@ from numpy.typing import NDArray
 from dvs.errors import ParameterError
 from dvs.events import EventArray, Recording
 from dvs.luminance import Encoding, linear_light, luminance_table
+from dvs.palettes import Palette, find_palette
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Colour = tuple[int, int, int]
 Picture = NDArray[np.uint8]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Palette:
-    """Colours (red, green, blue) of a picture of events."""
-
-    background: Colour
-    on: Colour
-    off: Colour
-
-
-# The four of Prophesee's Metavision viewers: users know them, and no other set is agreed on.
-PALETTES = {
-    "dark": Palette(background=(30, 37, 52), on=(255, 255, 255), off=(64, 126, 201)),
-    "light": Palette(background=(255, 255, 255), on=(64, 126, 201), off=(30, 37, 52)),
-    "cool-warm": Palette(background=(217, 224, 237), on=(255, 113, 117), off=(87, 123, 198)),
-    "grey": Palette(background=(128, 128, 128), on=(255, 255, 255), off=(0, 0, 0)),
-}
-
-
-def find_palette(palette: str | Palette) -> Palette:
-    """The palette of that name; a `Palette` is returned as it is."""
-    if isinstance(palette, Palette):
-        return palette
-    if palette not in PALETTES:
-        raise ParameterError(f"palette = {palette!r}; choose one of {', '.join(PALETTES)}, or give a Palette")
-    return PALETTES[palette]
 
 
 # Stills
@@ -196,7 +169,7 @@ def figure_summary(
     if frame is not None:
         flat[0].imshow(frame, cmap="gray", vmin=0, vmax=255)
         flat[0].set_title("frame", fontsize=10)
-    start_us = _busiest_us(recording, exposure_us) if at_us is None else at_us
+    start_us = busiest_us(recording, exposure_us) if at_us is None else at_us
     shown = recording.between(start_us, start_us + exposure_us)
     flat[-1].imshow(accumulate(shown.events, width, height, colours), interpolation="nearest")
     flat[-1].set_title(f"events of {exposure_us / 1e3:g} ms", fontsize=10)
@@ -222,7 +195,7 @@ def figure_summary(
     return figure
 
 
-def _busiest_us(recording: Recording, exposure_us: int) -> int:
+def busiest_us(recording: Recording, exposure_us: int) -> int:
     """Start of the span of exposure_us, beginning with an event, that has the most events."""
     t_us = recording.events["t"]
     if t_us.size == 0:

@@ -1,45 +1,22 @@
 """How the pictures of the probes look: the house's ink, blue and orange; no window is ever opened."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from brian2 import Quantity, ms
 from numpy.typing import NDArray
 
 from dvs.charts import INK, OFF, ON
+from dvs.charts import colour_bar as colour_bar
+from dvs.charts import legend as legend
+from dvs.charts import name_axes as name_axes
+from dvs.charts import prepare as prepare
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
 
 BLUE, ORANGE = ON, OFF
-
-
-def prepare(ax: "Axes | None", width_in: float = 5.2, height_in: float = 2.9, *, grid: bool = True) -> "Axes":
-    """The axes in the house's dress; those of a new figure if there are none. `ax.figure.savefig(path)` keeps it."""
-    if ax is None:
-        from matplotlib.figure import Figure
-
-        ax = Figure(figsize=(width_in, height_in), layout="constrained").add_subplot()
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.spines[["left", "bottom"]].set_color(INK)
-    ax.tick_params(which="both", colors=INK, labelsize=9)
-    if grid:
-        ax.grid(color=INK, alpha=0.12, linewidth=0.6)
-        ax.set_axisbelow(True)
-    return ax
-
-
-def name_axes(ax: "Axes", x: str, y: str) -> None:
-    """Axis labels in ink."""
-    ax.set_xlabel(x, color=INK)
-    ax.set_ylabel(y, color=INK)
-
-
-def legend(ax: "Axes") -> None:
-    """A legend without a box, if there is anything to explain."""
-    if ax.get_legend_handles_labels()[1]:
-        ax.legend(frameon=False, labelcolor=INK, fontsize=9)
 
 
 def whole_ticks(ax: "Axes", *names: str) -> None:
@@ -67,15 +44,6 @@ def two_sided() -> "Colormap":
     from matplotlib.colors import LinearSegmentedColormap
 
     return LinearSegmentedColormap.from_list("two-sided", ["#8a3c00", ORANGE, "#ffffff", BLUE, "#123a75"])
-
-
-def colour_bar(ax: "Axes", image: Any, name: str) -> None:
-    """A slim colour bar beside the picture."""
-    # An inset is as high as the picture, also where its pixels are square.
-    bar = ax.figure.colorbar(image, cax=ax.inset_axes((1.02, 0, 0.022, 1)))
-    bar.set_label(name, color=INK)
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(colors=INK, labelsize=9)
 
 
 def dots_against_chance(
