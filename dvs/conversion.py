@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 
 from dvs.emulator import CHUNK_PIXELS, Batch, Settings, provenance, stream
 from dvs.errors import FormatError, OutputError, ParameterError
-from dvs.files import Writer, open_writer
+from dvs.events import Recording
+from dvs.files import Writer, open_writer, recording_file
+from dvs.files.recording_file import RecordingFile
 from dvs.files.table import format_to_write
 from dvs.frames import Frames
 from dvs.interpolation import interpolate
@@ -52,12 +54,15 @@ class Conversion:
     centre, and resized; a sensor without a size has that of the frames. `start_s`, `stop_s`, `fps`,
     `slow_motion`, `timestamps` and `transfer` are those of `open_video`, `illuminance_lux`,
     `dark_offset`, `seed` and `threads` those of `Settings`. With `interpolation` = "flow" frames are
-    made between the frames until no step moves anything by more than a pixel.
+    made between the frames until no step moves anything by more than a pixel. preview_slowdown: how much slower than
+    the film the preview is; palette: its colours, a name of `dvs.palettes.PALETTES`.
     """
 
     source: str
     outputs: tuple[Output, ...]
     preview: Path | None = None
+    preview_slowdown: float = 1.0
+    palette: str = "dark"
     report: Path | None = None
     overwrite: bool = False
     sensor: Sensor = field(default_factory=lambda: load_sensor("custom"))
@@ -356,6 +361,7 @@ def run(
             source=film.name,
             sensor=plan.settings.sensor,
             provenance=record,
+            player=_played(conversion),
             warnings=warnings,
             overwrite=conversion.overwrite,
         )
@@ -392,9 +398,18 @@ def _preview(conversion: Conversion, frames: Frames) -> AbstractContextManager[P
         frames.height,
         encoding=frames.encoding,
         fps=_PREVIEW_FPS[conversion.preview.suffix.lower()],
-        slowdown=conversion.slow_motion,
+        slowdown=conversion.slow_motion * conversion.preview_slowdown,
+        palette=conversion.palette,
         overwrite=conversion.overwrite,
     )
+
+
+def _played(conversion: Conversion) -> Recording | RecordingFile | None:
+    """The events for the report's player: those of the first output that holds all that it needs."""
+    for output in conversion.outputs:
+        if not format_to_write(output.path, output.format).loses:
+            return recording_file.open(output.path, format=output.format)
+    return None
 
 
 def _show(preview: Preview, batch: Batch, first: list[tuple[float, NDArray]]) -> None:

@@ -139,7 +139,11 @@ def _options() -> list[click.Parameter]:
         option(out, "--preview", type=path, metavar="FILE",
                help="Film of events beside the video: .mp4 or .gif. For a data set give the ending alone, .mp4; so "
                "with --report."),
-        option(out, "--report", type=path, metavar="FILE", help="Page of statistics and parameters: .html."),
+        option(out, "--palette", metavar="NAME",
+               help="Colours of the preview: dark light metavision cool-warm dv redblue or grey.  [default: dark]"),
+        option(out, "--preview-slowdown", type=float, metavar="FACTOR",
+               help="How much slower than the film the preview is.  [default: 1]"),
+        option(out, "--report", type=path, metavar="FILE", help="Page of statistics, parameters and a player: .html."),
         option(out, "--overwrite", is_flag=True, help="Replace files that exist."),
         option(sensor, "--sensor", metavar="NAME|FILE", help="Preset or .toml file.  [default: custom]"),
         option(sensor, "--list-sensors", is_flag=True,

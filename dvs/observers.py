@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from dvs import statistics
 from dvs.emulator import Batch
 from dvs.errors import InputError
+from dvs.events import Recording
+from dvs.files.recording_file import RecordingFile
 from dvs.frames import Frames, TimedFrames
 from dvs.interpolation import largest_motion
 from dvs.luminance import Encoding
@@ -166,6 +168,7 @@ class ReportNotes:
         source: str,
         sensor: Sensor,
         provenance: Mapping[str, Any],
+        player: Recording | RecordingFile | None,
         warnings: Sequence[str],
         overwrite: bool,
     ) -> None:
@@ -177,6 +180,7 @@ class ReportNotes:
             sensor=sensor,
             provenance=provenance,
             pictures=self._stills,
+            player=player,
             warnings=warnings,
             overwrite=overwrite,
         )

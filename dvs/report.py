@@ -1,6 +1,6 @@
 """The report of a recording: one HTML page that needs nothing but itself.
 
-Pictures are inside it, there is no script and nothing is fetched; so it can be mailed, kept
+Pictures, and the player if events are given for it, are inside it, and nothing is fetched; so it can be mailed, kept
 beside the events, and read in ten years. Light and dark follow the reader's settings.
 """
 
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from dvs import charts
 from dvs.charts import time_text, with_prefix
 from dvs.events import Recording
+from dvs.files.recording_file import RecordingFile
 from dvs.new_file import clear_errors, new_file
 from dvs.rendering import Picture
 from dvs.sensors import Sensor, Source
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MOST_HOT_PIXELS_LISTED = 40
+_MOST_PLAYED = 1_000_000  # events in the player: about 5 MB of the page
 
 
 def write_report(
@@ -42,19 +44,21 @@ def write_report(
     sensor: Sensor | None = None,
     provenance: Mapping[str, Any] | None = None,
     pictures: Mapping[str, Picture] | None = None,
+    player: Recording | RecordingFile | None = None,
     warnings: Sequence[str] = (),
     overwrite: bool = False,
 ) -> None:
     """Write the report of a recording, or of what an accumulator has seen of one.
 
     `sensor` adds the table of its parameters with their sources, `pictures` are shown above the
-    statistics, each with its key as caption: (H, W) or (H, W, 3) uint8. `provenance` is that of
+    statistics, each with its key as caption: (H, W) or (H, W, 3) uint8. `player` are events to play, about 4 bytes
+    each in the page (`dvs.viewer`). `provenance` is that of
     the recording by default; its "sensor" is left out where `sensor` has a table.
     Raises `OutputError` where the file exists or cannot be written.
     """
     if provenance is None:
         provenance = source.provenance if isinstance(source, Recording) else {}
-    page = _page(source, title, sensor, provenance, pictures or {}, warnings)
+    page = _page(source, title, sensor, provenance, pictures or {}, player, warnings)
     with new_file(path, overwrite=overwrite) as temporary, clear_errors(Path(path)):
         temporary.write_text(page, encoding="utf-8")
 
@@ -65,6 +69,7 @@ def _page(
     sensor: Sensor | None,
     provenance: Mapping[str, Any],
     pictures: Mapping[str, Picture],
+    player: Recording | RecordingFile | None,
     warnings: Sequence[str],
 ) -> str:
     seen = source if isinstance(source, Accumulator) else accumulate(source)
@@ -73,6 +78,7 @@ def _page(
         _warnings(warnings),
         _tiles(numbers, sensor, provenance),
         _stills(pictures),
+        _player(player),
         _statistics(seen),
         _sensor_table(sensor),
         _provenance({key: value for key, value in provenance.items() if key != "sensor" or sensor is None}),
@@ -118,6 +124,14 @@ def _percent(share: float) -> str:
 
 
 # The pictures
+
+
+def _player(events: Recording | RecordingFile | None) -> str:
+    if events is None or not len(events):
+        return ""
+    from dvs.viewer import fragment
+
+    return f"<section><h2>Player</h2>{fragment(events, max_events=_MOST_PLAYED)}</section>"
 
 
 def _stills(pictures: Mapping[str, Picture]) -> str:
