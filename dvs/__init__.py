@@ -23,15 +23,18 @@ _HOMES = {
     "dvs.frames": ("Frames", "frames_from_array"),
     "dvs.interpolation": ("interpolate",),
     "dvs.luminance": ("DARK_OFFSET", "Encoding"),
+    "dvs.pixel_trace": ("PixelTrace", "watch_pixel"),
     "dvs.sensors": ("Sensor", "load_sensor", "sensor_names"),
     "dvs.tonic_data": ("EventFolder", "VideoDataset", "from_tonic"),
     "dvs.video": ("open_video",),
 }  # fmt: skip
 
-__all__, __getattr__, __dir__ = lazy_names(__name__, _HOMES, modules=("statistics", "transforms"))
+_MODULES = ("palettes", "pictures", "statistics", "transforms", "viewer")
+
+__all__, __getattr__, __dir__ = lazy_names(__name__, _HOMES, modules=_MODULES)
 
 if TYPE_CHECKING:
-    from dvs import statistics, transforms
+    from dvs import palettes, pictures, statistics, transforms, viewer
     from dvs.conversion import Conversion, Output, convert
     from dvs.emulator import Batch, Settings, State, advance, emulate, flush, global_reset, start, stream
     from dvs.errors import (
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
     from dvs.frames import Frames, frames_from_array
     from dvs.interpolation import interpolate
     from dvs.luminance import DARK_OFFSET, Encoding
+    from dvs.pixel_trace import PixelTrace, watch_pixel
     from dvs.sensors import Sensor, load_sensor, sensor_names
     from dvs.tonic_data import EventFolder, VideoDataset, from_tonic
     from dvs.video import open_video
