@@ -36,7 +36,7 @@ import snn
 from dvs.scenes import Gaze, microsaccades
 from dvs.sensors import Source
 from snn import energy
-from snn.energy.accounting import Amount
+from snn.energy.bill import Amount
 from snn.energy.prefixes import prefix_for, shown, with_prefix
 from snn.neurons import leaky_readout, lif
 from snn.probes.pictures import BLUE, INK, ORANGE, name_axes, prepare

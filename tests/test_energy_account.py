@@ -10,7 +10,8 @@ from brian2 import ms, mV
 
 from dvs.errors import InputError, ParameterError
 from dvs.sensors import Sensor, load_sensor
-from snn.energy.accounting import BOUNDARY, Amount, account
+from snn.energy.accounting import BOUNDARY, account
+from snn.energy.bill import Amount
 from snn.energy.counts import Charge
 from snn.energy.prices import PriceList, ScopeError, load_prices
 

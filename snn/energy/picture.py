@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
-    from snn.energy.accounting import Account, Line
+    from snn.energy.bill import Bill, Line
 
 # Told apart by the colour-blind, next to each other also by lightness; blue is what happens, orange what is outside.
 COLOURS: Mapping[str, str] = MappingProxyType(
@@ -64,7 +64,7 @@ class Segment:
         return COLOURS[self.kind]
 
 
-def segments(account: "Account") -> tuple[Segment, ...]:
+def segments(account: "Bill") -> tuple[Segment, ...]:
     """The expenses of an account by kind, without those of nothing; their sum is the total."""
     sums = dict.fromkeys(COLOURS, 0.0)
     for line in account.lines:
@@ -78,7 +78,7 @@ def _kind(line: "Line") -> str:
     return "static power" if line.kind == "static" else _KINDS[line.term]
 
 
-def plot(accounts: "Account | Sequence[Account]", ax: "Axes | None" = None) -> "Axes":
+def plot(accounts: "Bill | Sequence[Bill]", ax: "Axes | None" = None) -> "Axes":
     """Where the energy of an inference goes: a bar for each account, from the top, all on one scale.
 
     The whisker below a bar goes from the low to the high total. A hatched end and "≥" mean that something has no price.
@@ -115,7 +115,7 @@ _TALL = 0.4
 _HATCH = {"facecolor": "none", "edgecolor": INK, "hatch": "//////", "linewidth": 0}
 
 
-def _draw_bar(ax: "Axes", row: int, account: "Account", factor: float, right: float) -> None:
+def _draw_bar(ax: "Axes", row: int, account: "Bill", factor: float, right: float) -> None:
     """One bar. factor: joules of a unit of the axis; right: how long the longest bar is, in these units."""
     total, start = account.total, 0.0
     for segment in segments(account):
@@ -141,7 +141,7 @@ def _draw_bar(ax: "Axes", row: int, account: "Account", factor: float, right: fl
     ax.annotate(text, (end, row), (5, 0), textcoords="offset points", va="center", color=INK, fontsize=10)
 
 
-def _handles(accounts: Sequence["Account"]) -> list["Artist"]:
+def _handles(accounts: Sequence["Bill"]) -> list["Artist"]:
     """What the legend explains: the colours in their order, and the signs that are used."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch

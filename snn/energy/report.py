@@ -11,7 +11,7 @@ from html import escape
 from importlib.metadata import version
 from string import Template
 
-from snn.energy.accounting import STATIC, Account, Amount, Line
+from snn.energy.bill import STATIC, Amount, Bill, Line
 from snn.energy.breakeven import BreakEven
 from snn.energy.counts import Counts
 from snn.energy.picture import segments
@@ -58,7 +58,7 @@ class _Notes:
         return tuple(self.texts.setdefault(text, len(self.texts) + 1) for text in texts if text)
 
 
-def _parts(account: Account, notes: _Notes) -> Iterator[tuple[str, list[_Group]]]:
+def _parts(account: Bill, notes: _Notes) -> Iterator[tuple[str, list[_Group]]]:
     """The headings of the table, and what stands under each."""
     for part, kind, heading in _PARTS:
         groups: dict[tuple[str, Price | Power | Memory], list[Line]] = {}
@@ -126,7 +126,7 @@ def _low_high(amount: Amount | Line) -> str:
     return f"{low} to {high} {prefix}J"
 
 
-def _share(joules: float, account: Account) -> str:
+def _share(joules: float, account: Bill) -> str:
     total = account.total.joules
     if not total:
         return "-"
@@ -146,7 +146,7 @@ def _squares(evidence: str) -> str:
 # What stands in both
 
 
-def _headline(account: Account) -> list[tuple[str, str]]:
+def _headline(account: Bill) -> list[tuple[str, str]]:
     """What one looks for first: (name, text)."""
     total, at_least = account.total, "≥ " if account.total.at_least else ""
     missing = [("not in it", ", ".join(_words(each.term) for each in account.unpriced))] if at_least else []
@@ -162,12 +162,12 @@ def _headline(account: Account) -> list[tuple[str, str]]:
     ]
 
 
-def _sums(account: Account) -> list[tuple[str, Amount]]:
+def _sums(account: Bill) -> list[tuple[str, Amount]]:
     parts = {"sensor": account.sensor, "network, dynamic": account.dynamic, "network, static": account.static}
     return [*parts.items(), ("host", account.host), ("total", account.total)]
 
 
-def _unpriced(account: Account) -> list[tuple[str, str]]:
+def _unpriced(account: Bill) -> list[tuple[str, str]]:
     """Each term, with how often and where."""
     rows = []
     for each in account.unpriced:
@@ -177,7 +177,7 @@ def _unpriced(account: Account) -> list[tuple[str, str]]:
     return rows
 
 
-def _by_evidence(account: Account) -> dict[str, float]:
+def _by_evidence(account: Bill) -> dict[str, float]:
     """Joules that rest on each grade of evidence, the strongest first."""
     sums = dict.fromkeys(EVIDENCE, 0.0)
     for line in account.lines:
@@ -185,7 +185,7 @@ def _by_evidence(account: Account) -> dict[str, float]:
     return {evidence: joules for evidence, joules in sums.items() if joules}
 
 
-def _weakest(account: Account) -> str:
+def _weakest(account: Bill) -> str:
     weakest = account.weakest_evidence
     if weakest is None:
         return "Nothing was paid, so there is no evidence to judge."
@@ -193,7 +193,7 @@ def _weakest(account: Account) -> str:
     return f"The weakest evidence is {weakest}: {', '.join(names)}."
 
 
-def _synops(account: Account) -> str:
+def _synops(account: Bill) -> str:
     if account.synops_only is None:
         return "Synaptic operations only: they have no price of their own."
     share = _share(account.synops_only.joules, account)
@@ -221,12 +221,12 @@ def _twin(counts: Counts) -> str:
     return f"The same network without spikes does {counts.twin_macs:,} multiply-accumulates an inference{active}."
 
 
-def _comparison(account: Account) -> list[str]:
+def _comparison(account: Bill) -> list[str]:
     twin = [_twin(account.counts)] if isinstance(account.counts, Counts) else []
     return [_synops(account), *twin, *([] if account.break_even is None else _break_even(account.break_even))]
 
 
-def _provenance(account: Account) -> str:
+def _provenance(account: Bill) -> str:
     technology = f", {account.prices.technology}" if account.prices.technology else ""
     return (
         f"Prices: {account.prices.name}{technology}. Counted over {account.inferences:,} "
@@ -237,7 +237,7 @@ def _provenance(account: Account) -> str:
 # Text
 
 
-def text(account: Account) -> str:
+def text(account: Bill) -> str:
     """The report for a terminal, `WIDTH` columns wide."""
     notes = _Notes()
     table = [line for heading, groups in _parts(account, notes) for line in _text_part(account, heading, groups)]
@@ -264,12 +264,12 @@ def _wrapped(sentence: str, first: str) -> str:
     return textwrap.fill(sentence, WIDTH, break_on_hyphens=False, break_long_words=False, **indents)
 
 
-def _text_boundary(account: Account) -> Iterator[str]:
+def _text_boundary(account: Bill) -> Iterator[str]:
     for mark, sentences in (("+", account.boundary_in), ("-", account.boundary_out)):
         yield from (_wrapped(_plain(sentence), f"  {mark} ") for sentence in sentences)
 
 
-def _text_part(account: Account, heading: str, groups: Iterable[_Group]) -> Iterator[str]:
+def _text_part(account: Bill, heading: str, groups: Iterable[_Group]) -> Iterator[str]:
     yield f"  {heading.upper()}"
     for group in groups:
         evidence = f"{_squares(group.price.evidence)} {group.price.evidence}"
@@ -286,7 +286,7 @@ def _text_part(account: Account, heading: str, groups: Iterable[_Group]) -> Iter
             )
 
 
-def _text_sums(rows: Iterable[tuple[str, Amount]], account: Account) -> Iterator[str]:
+def _text_sums(rows: Iterable[tuple[str, Amount]], account: Bill) -> Iterator[str]:
     for name, amount in rows:
         start = f"  {name}"
         if len(start) > 55:
@@ -295,7 +295,7 @@ def _text_sums(rows: Iterable[tuple[str, Amount]], account: Account) -> Iterator
         yield f"{start:<55}{_amount(amount):>14}  {_low_high(amount):<20}{_share(amount.joules, account):>8}"
 
 
-def _text_evidence(account: Account) -> Iterator[str]:
+def _text_evidence(account: Bill) -> Iterator[str]:
     for evidence, joules in _by_evidence(account).items():
         name = f"  {_squares(evidence)} {evidence}"
         yield f"{name:<55}{_joules(joules):>14}  {'':<20}{_share(joules, account):>8}"
@@ -305,7 +305,7 @@ def _text_evidence(account: Account) -> Iterator[str]:
 # HTML
 
 
-def html(account: Account) -> str:
+def html(account: Bill) -> str:
     """The report as a piece of a page: no script, nothing fetched, a style of its own on the ground around it."""
     notes = _Notes()
     table = "".join(_html_part(account, heading, groups) for heading, groups in _parts(account, notes))
@@ -330,17 +330,17 @@ def html(account: Account) -> str:
     )
 
 
-def page(account: Account) -> str:
+def page(account: Bill) -> str:
     """The report as a page of its own: to be mailed, kept beside the paper, and read in ten years."""
     return _PAGE.substitute(title=escape(account.title), body=html(account))
 
 
-def _html_headline(account: Account) -> str:
+def _html_headline(account: Bill) -> str:
     cells = (f"<div><dt>{name}</dt><dd>{escape(said)}</dd></div>" for name, said in _headline(account))
     return f"<dl>{''.join(cells)}</dl>"
 
 
-def _html_bar(account: Account) -> str:
+def _html_bar(account: Bill) -> str:
     """The shares of the total as one bar, with what its colours mean."""
     parts = segments(account)
     if not parts:
@@ -362,7 +362,7 @@ def _html_list(sentences: Iterable[str]) -> str:
     return "".join(f"<li>{escape(_plain(sentence))}</li>" for sentence in sentences) or "<li>nothing</li>"
 
 
-def _html_part(account: Account, heading: str, groups: Iterable[_Group]) -> str:
+def _html_part(account: Bill, heading: str, groups: Iterable[_Group]) -> str:
     rows = [f'<tr class="part"><th colspan="8">{heading}</th></tr>']
     for group in groups:
         spread = _price_range(group.price)
@@ -385,7 +385,7 @@ def _html_evidence_mark(evidence: str) -> str:
     return f'<span class="{evidence}">{_squares(evidence)}</span> {evidence}'
 
 
-def _html_sums(rows: Iterable[tuple[str, Amount]], account: Account) -> str:
+def _html_sums(rows: Iterable[tuple[str, Amount]], account: Bill) -> str:
     return "".join(
         f"<tr><th>{escape(name)}</th><td>{_amount(amount)}</td><td>{_low_high(amount)}</td>"
         f"<td>{escape(_share(amount.joules, account))}</td></tr>"
@@ -393,7 +393,7 @@ def _html_sums(rows: Iterable[tuple[str, Amount]], account: Account) -> str:
     )
 
 
-def _html_evidence(account: Account) -> str:
+def _html_evidence(account: Bill) -> str:
     rows = "".join(
         f'<tr><th class="evidence">{_html_evidence_mark(evidence)}</th><td>{_joules(joules)}</td><td></td>'
         f"<td>{escape(_share(joules, account))}</td></tr>"
