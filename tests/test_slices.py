@@ -135,3 +135,5 @@ def test_bare_events_are_written_with_their_sensor_and_a_file_without_being_load
         dvs.write(tmp_path / "lost.npz", events)
     with pytest.raises(ParameterError, match="leave out width"):
         dvs.write(tmp_path / "twice.npz", got, width=7, height=5)
+    with pytest.raises(ParameterError, match="events came first"):
+        dvs.write(got, tmp_path / "old.npz")

@@ -38,7 +38,7 @@ def folder(tmp_path):
     path = tmp_path / "gestures"
     for seed, name in enumerate(NAMES):
         (path / name).parent.mkdir(parents=True, exist_ok=True)
-        files.write(a_recording(seed), path / name)
+        files.write(path / name, a_recording(seed))
     (path / "clap" / ".hidden.h5").write_bytes(b"no recording")
     (path / "clap" / "notes.md").write_text("no recording either")
     return path
@@ -63,7 +63,7 @@ def test_a_folder_is_a_data_set_of_its_recordings(folder):
 
 
 def test_the_sensor_is_the_smallest_that_all_recordings_fit_on(folder):
-    files.write(a_recording(9, width=40, height=5), folder / "wave" / "wide.h5")
+    files.write(folder / "wave" / "wide.h5", a_recording(9, width=40, height=5))
     assert EventFolder(folder).sensor_size == (40, HEIGHT, 2)
 
 
@@ -96,7 +96,7 @@ def test_labels_may_come_from_a_function(folder):
 
 
 def test_a_folder_without_folders_is_one_class(tmp_path):
-    files.write(a_recording(0), tmp_path / "a.h5")
+    files.write(tmp_path / "a.h5", a_recording(0))
     data = EventFolder(tmp_path)
     assert (data.classes, data.targets) == ([tmp_path.name], [0])
 
@@ -169,7 +169,7 @@ def test_what_is_not_there_is_said(folder, tmp_path):
         EventFolder(tmp_path / "empty")
     with pytest.raises(ParameterError, match="labels is 'from-names', expected 'from-folders' or a function"):
         EventFolder(folder, labels="from-names")
-    files.write(a_recording(0), folder / "stray.h5")
+    files.write(folder / "stray.h5", a_recording(0))
     with pytest.raises(InputError, match=r"stray\.h5 is in no sub-folder, so it has no label"):
         EventFolder(folder)
     with pytest.raises(FormatError, match=r"stray\.h5 is no manifest"):

@@ -37,6 +37,8 @@ def write(
     that the format cannot hold, `OutputError` where the file exists or cannot be written, `ParameterError` for bare
     events without a sensor, and `MissingExtraError`.
     """
+    if isinstance(path, Recording | RecordingFile | np.ndarray):
+        raise ParameterError("events came first; write dvs.write(path, events)")
     if not isinstance(events, Recording | RecordingFile):
         if width is None or height is None:
             raise ParameterError(
