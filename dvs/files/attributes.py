@@ -73,27 +73,37 @@ def recording_from_columns(
     return recording_from_events(events_from_columns(x, y, t_us, p), attributes)
 
 
-def recording_from_events(events: EventArray, attributes: Mapping[str, Any]) -> Recording:
+def recording_from_events(
+    events: EventArray, attributes: Mapping[str, Any], *, checked: bool = False
+) -> Recording:  # fmt: skip
     """Events with what a file says of them; those out of order are sorted by time (stable).
 
     Without `width` or `height` the sensor ends at the outermost event; without `start_us` or `stop_us` it was watched
-    from the first event to the last.
+    from the first event to the last. checked: as of a `Recording`.
 
     Raises `InputError` for events that are not on this sensor, and where nothing says how large it is.
     """
-    if (np.diff(events["t"]) < 0).any():
-        events = events[np.argsort(events["t"], kind="stable")]
+    try:
+        return _recording(events, attributes, checked)
+    except InputError:  # most files are in order, and those a recording checks in one pass
+        if (events["t"][1:] >= events["t"][:-1]).all():
+            raise
+    return _recording(events[np.argsort(events["t"], kind="stable")], attributes, checked)
+
+
+def _recording(events: EventArray, attributes: Mapping[str, Any], checked: bool) -> Recording:
     known = dict(attributes)
     if events.size:
         known |= {side: int(events[axis].max()) + 1 for axis, side in AXES if side not in known}
     elif not {"width", "height"} <= set(known):
         raise InputError("no events and no sensor size; use a format that keeps the size, such as .h5")
-    first_us, last_us = (int(events["t"][0]), int(events["t"][-1])) if events.size else (0, 0)
+    first_us, last_us = map(int, events["t"][[0, -1]]) if events.size else (0, 0)
     return Recording(
         events=events,
         width=int(known["width"]),
         height=int(known["height"]),
         start_us=int(known.get("start_us", first_us)),
-        stop_us=int(known.get("stop_us", last_us)),
+        stop_us=int(known.get("stop_us", max(first_us, last_us))),
         provenance=json.loads(str(known.get("provenance", "{}"))),
+        checked=checked,
     )

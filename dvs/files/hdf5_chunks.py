@@ -8,10 +8,9 @@ filters is read by HDF5.
 Source: HDF5 File Format Specification 3.0 (The HDF Group), "Filter Pipeline Message" and "Chunked storage".
 """
 
-import json
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,8 +19,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dvs.errors import FormatError, InputError
-from dvs.events import EventArray, Recording, empty_events, join_events
+from dvs.errors import FormatError
+from dvs.events import EventArray, empty_events, join_events
 from dvs.files.hdf5 import readable
 from dvs.files.spool import BLOCK
 
@@ -373,31 +372,3 @@ def events_of(
         events["t"] += offset_us
     events["p"] = p[:count] > 0
     return events, wrong
-
-
-def recording_of(events: EventArray, attributes: Mapping[str, Any]) -> Recording:
-    """Events in any order, and the attributes that the file holds, as a recording; what lacks is inferred."""
-    try:
-        return _recording(events, attributes)
-    except InputError:  # asked only now: that they are in order has just been checked
-        if (events["t"][1:] >= events["t"][:-1]).all():
-            raise
-    return _recording(events[np.argsort(events["t"], kind="stable")], attributes)
-
-
-def _recording(events: EventArray, attributes: Mapping[str, Any]) -> Recording:
-    known = dict(attributes)
-    for name, axis in {"width": "x", "height": "y"}.items():
-        if name not in known and events.size == 0:
-            raise InputError("no events and no sensor size; use a format that keeps the size, such as .h5")
-        if name not in known:
-            known[name] = int(events[axis].max()) + 1
-    first_us, last_us = map(int, events["t"][[0, -1]]) if events.size else (0, 0)
-    return Recording(
-        events=events,
-        width=int(known["width"]),
-        height=int(known["height"]),
-        start_us=int(known.get("start_us", first_us)),
-        stop_us=int(known.get("stop_us", max(first_us, last_us))),
-        provenance=json.loads(str(known.get("provenance", "{}"))),
-    )

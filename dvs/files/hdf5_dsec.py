@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from dvs.errors import FormatError
 from dvs.events import EventArray, Recording
 from dvs.files import spool as queue
-from dvs.files.attributes import Attributes
+from dvs.files.attributes import Attributes, recording_from_events
 from dvs.files.format import Format
 from dvs.files.hdf5 import new_hdf5, root_attributes
 from dvs.files.hdf5_chunks import (
@@ -35,7 +35,6 @@ from dvs.files.hdf5_chunks import (
     in_order,
     milliseconds,
     pieces,
-    recording_of,
 )  # fmt: skip
 from dvs.files.spool import BLOCK, Spool
 
@@ -88,7 +87,7 @@ def read(path: Path) -> Recording:
     import h5py
 
     with h5py.File(path) as file:
-        return recording_of(event_columns(file, "events", _offset_us(file)).events(), root_attributes(path))
+        return recording_from_events(event_columns(file, "events", _offset_us(file)).events(), root_attributes(path))
 
 
 def blocks(path: Path) -> Iterator[EventArray]:

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dvs.events import EventArray, Recording
+from dvs.files.attributes import recording_from_events
 from dvs.files.format import Format
-from dvs.files.hdf5_chunks import event_columns, milliseconds, recording_of
+from dvs.files.hdf5_chunks import event_columns, milliseconds
 
 CAMERA = "prophesee/left"
 
@@ -23,7 +24,7 @@ def read(path: Path) -> Recording:
     import h5py
 
     with h5py.File(path) as file:
-        return recording_of(event_columns(file, CAMERA).events(), attributes(path))
+        return recording_from_events(event_columns(file, CAMERA).events(), attributes(path))
 
 
 def attributes(path: Path) -> dict[str, int]:

@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 from dvs.errors import FormatError
 from dvs.events import EventArray, Recording, empty_events, join_events
-from dvs.files.attributes import Attributes
+from dvs.files.attributes import Attributes, recording_from_events
 from dvs.files.format import Format
 from dvs.files.hdf5 import new_hdf5, root_attributes
-from dvs.files.hdf5_chunks import BROKEN, MAX_MS, EventRows, event_records, in_order, pieces, recording_of
+from dvs.files.hdf5_chunks import BROKEN, MAX_MS, EventRows, event_records, in_order, pieces
 from dvs.files.spool import Spool
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def read(path: Path) -> Recording:
     import h5py
 
     with h5py.File(path) as file:
-        return recording_of(_events(file).events(), attributes(path))
+        return recording_from_events(_events(file).events(), attributes(path))
 
 
 def attributes(path: Path) -> dict[str, Any]:

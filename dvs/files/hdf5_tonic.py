@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dvs.events import EventArray, Recording
+from dvs.files.attributes import recording_from_events
 from dvs.files.format import Format
-from dvs.files.hdf5_chunks import EventRows, event_records, recording_of
+from dvs.files.hdf5_chunks import EventRows, event_records
 
 if TYPE_CHECKING:
     import h5py
@@ -22,7 +23,7 @@ def read(path: Path) -> Recording:
     import h5py
 
     with h5py.File(path) as file:
-        return recording_of(_events(file).events(), {})
+        return recording_from_events(_events(file).events(), {})
 
 
 def attributes(path: Path) -> Mapping[str, Any]:

@@ -17,10 +17,10 @@ import numpy as np
 
 from dvs.events import EventArray, Recording
 from dvs.files import spool as queue
-from dvs.files.attributes import Attributes
+from dvs.files.attributes import Attributes, recording_from_events
 from dvs.files.format import Format
 from dvs.files.hdf5 import new_hdf5, root_attributes
-from dvs.files.hdf5_chunks import GZIP, EventRows, Rows, deflated, in_order, recording_of
+from dvs.files.hdf5_chunks import GZIP, EventRows, Rows, deflated, in_order
 from dvs.files.spool import Spool
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def read(path: Path) -> Recording:
     import h5py
 
     with h5py.File(path) as file:
-        return recording_of(_events(file).events(), root_attributes(path))
+        return recording_from_events(_events(file).events(), root_attributes(path))
 
 
 def blocks(path: Path) -> Iterator[EventArray]:

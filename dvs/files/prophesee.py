@@ -233,7 +233,7 @@ class Words:
         stated = _stated_size(self.path, header_of(self.path))
         if any(axis not in stated and axis in known and (events[x] >= known[axis]).any() for x, axis in AXES):
             known = {name: value for name, value in known.items() if name in stated or name not in ("width", "height")}
-        return recording_from_events(events, known)
+        return recording_from_events(events, known, checked=True)  # by the decoder
 
     def _room(self) -> int:
         if self.most is not None:
