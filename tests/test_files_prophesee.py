@@ -20,17 +20,17 @@ from dvs.files import dat, evt2, evt3, evt21
 from dvs.files.attributes import pack_attributes
 from dvs.files.spool import Spool
 
-MODULES = {"evt2": evt2, "evt2.1": evt21, "evt3": evt3, "dat": dat}
+KINDS = {module.FORMAT.name: module.FORMAT for module in (evt2, evt21, evt3, dat)}
 WRITTEN = ["evt2", "evt3", "dat"]
 NOTES = {"sensor": "ideal", "theta": 0.2, "source": "é <&> \"'\n% end\n", "frames": [1, 2]}
 written = pytest.mark.parametrize("name", WRITTEN)
-every = pytest.mark.parametrize("name", MODULES)
+every = pytest.mark.parametrize("name", KINDS)
 
 
 def save(name, path, recording):
     with Spool(path.parent) as spool:
         spool.append(recording.events)
-        MODULES[name].write(path, spool, pack_attributes(recording))
+        KINDS[name].write(path, spool, pack_attributes(recording))
     return path
 
 
@@ -100,7 +100,7 @@ def golden(path, name, words, header=None):
 
 
 def decoded(path, name):
-    return rows(join_events(list(MODULES[name].blocks(path))))
+    return rows(join_events(list(KINDS[name].blocks(path))))
 
 
 # What files of others say
@@ -183,7 +183,7 @@ def test_evt21_is_read_in_both_orders_of_its_halves(endianness, tmp_path):
     header = f"% evt 2.1\n% format EVT21;height=720;width=1280;endianness={endianness}\n% end\n".encode()
     path = golden(tmp_path / "a.raw", "evt2.1", words, header)
     assert decoded(path, "evt2.1") == [(64, 9, 131, 1), (95, 9, 131, 1), (1, 9, 132, 0)]
-    assert evt21.read(path).width == 1280
+    assert evt21.FORMAT.read(path).width == 1280
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_evt21_that_does_not_say_its_order_has_that_of_its_camera(lines, head, t
 def test_evt21_in_an_unknown_order_is_refused(tmp_path):
     path = golden(tmp_path / "a.raw", "evt2.1", [], b"% format EVT21;height=2;width=2;endianness=big\n% end\n")
     with pytest.raises(FormatError, match="endianness 'big', expected little or legacy"):
-        list(evt21.blocks(path))
+        list(evt21.FORMAT.blocks(path))
 
 
 @pytest.mark.parametrize("kind", [0x00, 0x0C])
@@ -229,7 +229,7 @@ def test_dat_is_read_as_its_table_says(kind, tmp_path):
 def test_dat_of_other_events_is_refused(header, message, tmp_path):
     path = golden(tmp_path / "a.dat", "dat", [], header)
     with pytest.raises(FormatError, match=message):
-        list(dat.blocks(path))
+        list(dat.FORMAT.blocks(path))
 
 
 # Time that rolls over
@@ -256,7 +256,7 @@ def test_a_small_step_back_is_no_roll_over_and_is_sorted_when_all_is_read(tmp_pa
     words = [evt3_y(0), evt3_high(5), evt3_x(1, 1), evt3_high(4), evt3_x(2, 1), evt3_x(3, 1)]
     path = golden(tmp_path / "a.raw", "evt3", [evt3_high(0), *words])
     assert [t for _, _, t, _ in decoded(path, "evt3")] == [20480, 16384, 16384]
-    assert [x for x, *_ in rows(evt3.read(path).events)] == [2, 3, 1]
+    assert [x for x, *_ in rows(evt3.FORMAT.read(path).events)] == [2, 3, 1]
 
 
 # What ours say
@@ -333,16 +333,16 @@ def recordings(draw, last_us, side=2048):
 @written
 def test_what_is_written_is_read_back(name, tmp_path_factory):
     """Events, size, span and provenance, as blocks and as a whole, for any times and sensor the format holds."""
-    module = MODULES[name]
+    kind = KINDS[name]
     path = tmp_path_factory.mktemp(name) / "events"
 
     @settings(max_examples=60, deadline=None)
-    @given(recordings(min(module.FORMAT.last_us, 2**43), side=module.FORMAT.largest[0]))
+    @given(recordings(min(kind.last_us, 2**43), side=kind.largest[0]))
     def round_trip(recording):
         save(name, path, recording)
-        back = module.read(path)
+        back = kind.read(path)
         np.testing.assert_array_equal(back.events, recording.events)
-        np.testing.assert_array_equal(join_events(list(module.blocks(path))), recording.events)
+        np.testing.assert_array_equal(join_events(list(kind.blocks(path))), recording.events)
         for part in ("width", "height", "start_us", "stop_us", "provenance"):
             assert getattr(back, part) == getattr(recording, part)
 
@@ -352,18 +352,18 @@ def test_what_is_written_is_read_back(name, tmp_path_factory):
 @written
 def test_the_ends_of_time_and_sensor_are_held(name, tmp_path):
     """The first and the last microsecond and pixel that the format promises, in a file of a few megabytes."""
-    item = MODULES[name].FORMAT
-    width, height = item.largest
-    recording = of([(0, 0, 0, 1), (width - 1, height - 1, item.last_us, 0)], width, height)
+    kind = KINDS[name]
+    width, height = kind.largest
+    recording = of([(0, 0, 0, 1), (width - 1, height - 1, kind.last_us, 0)], width, height)
     path = save(name, tmp_path / "a", recording)
-    np.testing.assert_array_equal(MODULES[name].read(path).events, recording.events)
+    np.testing.assert_array_equal(KINDS[name].read(path).events, recording.events)
     assert path.stat().st_size < 2.2e6
 
 
 @written
 def test_a_still_scene_is_an_observation_too(name, tmp_path):
     still = Recording(events=empty_events(), width=346, height=260, start_us=5, stop_us=1_000_000, provenance=NOTES)
-    back = MODULES[name].read(save(name, tmp_path / "a", still))
+    back = KINDS[name].read(save(name, tmp_path / "a", still))
     assert (len(back), back.width, back.height, back.start_us, back.stop_us) == (0, 346, 260, 5, 1_000_000)
     assert back.provenance == NOTES
 
@@ -373,10 +373,10 @@ def test_many_blocks_are_one_stream(name, tmp_path):
     """A million events, half of them rows: more than one piece of the file, one spool block and one block read."""
     recording = busy(1_000_000)
     path = save(name, tmp_path / "a", recording)
-    blocks = list(MODULES[name].blocks(path))
+    blocks = list(KINDS[name].blocks(path))
     assert len(blocks) > 2
     np.testing.assert_array_equal(join_events(blocks), recording.events)
-    np.testing.assert_array_equal(MODULES[name].read(path).events, recording.events)
+    np.testing.assert_array_equal(KINDS[name].read(path).events, recording.events)
 
 
 def busy(count, length_us=20_000_000, width=1280, height=720, seed=0):
@@ -573,8 +573,8 @@ def test_what_others_write_is_read(name, writer, tmp_path):
     path = tmp_path / f"a{SUFFIX[name]}"
     recording = busy(50_000)
     writer(path, name, recording)
-    back = MODULES[name].read(path)
-    assert MODULES[name].FORMAT.recognises(path)
+    back = KINDS[name].read(path)
+    assert KINDS[name].recognises(path)
     np.testing.assert_array_equal(back.events, recording.events)
     assert writer is write_by_expelliarmus or (back.width, back.height) == (1280, 720)
 
@@ -590,13 +590,13 @@ def test_what_others_write_is_read(name, writer, tmp_path):
 def test_recordings_of_real_sensors_are_read_as_others_read_them(file, name, reader, shared_data):
     """Not by faery in EVT3: it takes a single event for the beginning of the next vector."""
     path = shared_data / "formats" / file
-    assert_same(reader(path, name), MODULES[name].read(path).events)
+    assert_same(reader(path, name), KINDS[name].read(path).events)
 
 
 def test_recordings_of_real_sensors_have_the_size_of_their_camera(shared_data):
     """521,252 events in 95.9 ms of a VGA sensor, 219,596 in 8.8 ms of an HD one; neither file says its size."""
     folder = shared_data / "formats"
-    vga, hd = evt2.read(folder / "evt2.raw"), evt3.read(folder / "evt3_sample.raw")
+    vga, hd = evt2.FORMAT.read(folder / "evt2.raw"), evt3.FORMAT.read(folder / "evt3_sample.raw")
     assert (len(vga), vga.sensor_size[:2], round(vga.duration_s, 4)) == (521_252, (640, 480), 0.0959)
     assert (len(hd), hd.sensor_size[:2], round(hd.duration_s, 4)) == (219_596, (1280, 720), 0.0088)
 
@@ -607,10 +607,10 @@ def test_recordings_of_real_sensors_have_the_size_of_their_camera(shared_data):
 def test_each_encoding_is_recognised_by_what_its_header_says(tmp_path):
     for name in ("evt2", "evt2.1", "evt3"):
         path = golden(tmp_path / "a.raw", name, [])
-        assert [other for other in ("evt2", "evt2.1", "evt3") if MODULES[other].FORMAT.recognises(path)] == [name]
+        assert [other for other in ("evt2", "evt2.1", "evt3") if KINDS[other].recognises(path)] == [name]
     for line, name in (("evt 2.0", "evt2"), ("evt 3.0", "evt3"), ("system_ID 48", "evt3"), ("system_ID 21", "evt2")):
         path = golden(tmp_path / "a.raw", name, [], f"% {line}\n".encode())
-        assert MODULES[name].FORMAT.recognises(path)
+        assert KINDS[name].recognises(path)
 
 
 @every
@@ -622,27 +622,27 @@ def test_foreign_files_are_not_recognised(name, content, tmp_path):
     path.write_bytes(content)
     if content == b"% ":
         with pytest.raises(FormatError, match="the header does not end"):
-            MODULES[name].FORMAT.recognises(path)
+            KINDS[name].recognises(path)
     else:
-        assert not MODULES[name].FORMAT.recognises(path)
+        assert not KINDS[name].recognises(path)
 
 
 def test_a_header_may_lack_its_end_and_hold_lines_that_nobody_knows(tmp_path):
     """The first line that does not begin with "% " begins the data, as the documentation says."""
     header = b"% evt 3.0\n% mood good\n%  \n% geometry 40x30\n"
     path = golden(tmp_path / "a.raw", "evt3", [evt3_high(0), evt3_y(1), evt3_x(2, 1)], header)
-    assert rows(evt3.read(path).events) == [(2, 1, 0, 1)]
-    assert (evt3.read(path).width, evt3.read(path).height) == (40, 30)
+    assert rows(evt3.FORMAT.read(path).events) == [(2, 1, 0, 1)]
+    assert (evt3.FORMAT.read(path).width, evt3.FORMAT.read(path).height) == (40, 30)
 
 
 def test_a_file_without_size_ends_at_its_outermost_event(tmp_path):
     """Column 6 and row 2: 7 x 3, watched from the first event to the last. Without events nothing is known."""
     path = golden(tmp_path / "a.raw", "evt3", [evt3_high(1), evt3_y(2), evt3_x(6, 1)], b"% evt 3.0\n")
     assert dict(evt3.FORMAT.attributes(path)) == {}
-    back = evt3.read(path)
+    back = evt3.FORMAT.read(path)
     assert (back.width, back.height, back.start_us, back.stop_us) == (7, 3, 4096, 4096)
     with pytest.raises(InputError, match="no events and no sensor size"):
-        evt3.read(golden(tmp_path / "b.raw", "evt3", [], b"% evt 3.0\n"))
+        evt3.FORMAT.read(golden(tmp_path / "b.raw", "evt3", [], b"% evt 3.0\n"))
 
 
 @pytest.mark.parametrize(
@@ -673,19 +673,19 @@ def test_events_outside_the_sensor_are_left_out_and_counted(tmp_path):
     header = b"% evt 3.0\n% geometry 40x30\n% end\n"
     words = [evt3_high(0), evt3_y(29), evt3_x(39, 1), evt3_x(40, 1), evt3_y(30), evt3_x(1, 1), evt3_y(0), evt3_x(5, 0)]
     path = golden(tmp_path / "a.raw", "evt3", words, header)
-    stream = evt3.blocks(path)
+    stream = evt3.FORMAT.blocks(path)
     assert rows(next(stream)) == [(39, 29, 0, 1), (5, 0, 0, 0)]
     with pytest.raises(FormatError, match=f"2 events outside its 40x30 sensor, the first at byte {len(header) + 6}"):
         next(stream)
     with pytest.raises(FormatError, match="2 events outside"):
-        evt3.read(path)
+        evt3.FORMAT.read(path)
 
 
 def good_part(name, path):
     """The events before a file breaks off, and whether it does."""
     found = []
     try:
-        for block in MODULES[name].blocks(path):
+        for block in KINDS[name].blocks(path):
             found.append(block)
     except FormatError:
         return join_events(found), True
@@ -772,9 +772,9 @@ def test_a_large_file_is_read_with_flat_memory(tmp_path):
     path = golden(tmp_path / "a.raw", "evt3", [evt3_high(0), evt3_y(0)])
     with path.open("ab") as file:
         file.write(words.tobytes())
-    sum(block.size for block in evt3.blocks(golden(tmp_path / "b.raw", "evt3", [evt3_high(0)])))  # compile first
+    sum(block.size for block in evt3.FORMAT.blocks(golden(tmp_path / "b.raw", "evt3", [evt3_high(0)])))  # compile first
     tracemalloc.start()
-    count = sum(block.size for block in evt3.blocks(path))
+    count = sum(block.size for block in evt3.FORMAT.blocks(path))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert count == 1_250_000 * 12

@@ -9,14 +9,11 @@ Times are written up to 2^32 us (71.6 minutes); few readers know that they roll 
 falls by half that range or more is a roll-over.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from dvs.errors import FormatError
-from dvs.events import EventArray, Recording
 from dvs.files import prophesee
 from dvs.files.attributes import Attributes
-from dvs.files.format import Format
 from dvs.files.spool import Spool
 
 SIDE = 2**14
@@ -36,16 +33,6 @@ def write(path: Path, spool: Spool, attributes: Attributes) -> None:
     }
     header = prophesee.new_header(lines, attributes) + bytes([CONTRAST[0], SIZE])
     prophesee.write_encoded(path, header, spool, prophesee.PAIR, encode_dat)
-
-
-def blocks(path: Path) -> Iterator[EventArray]:
-    """The events as the file holds them, with roll-overs resolved."""
-    return _words(path).blocks()
-
-
-def read(path: Path) -> Recording:
-    """The recording in the file, events in order of time."""
-    return _words(path).recording()
 
 
 def _words(path: Path) -> prophesee.Words:
@@ -76,14 +63,12 @@ def recognises(path: Path) -> bool:
     return prophesee.header_of(path).size > 0
 
 
-FORMAT = Format(
+FORMAT = prophesee.format_of_words(
+    _words,
     name="dat",
     suffixes=(".dat",),
     write=write,
-    read=read,
     recognises=recognises,
-    attributes=prophesee.attributes,
-    blocks=blocks,
     first_us=0,
     last_us=2**32 - 1,
     largest=(SIDE, SIDE),

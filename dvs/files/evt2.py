@@ -9,16 +9,13 @@ sensor's start, so a file begins at time 0 of its clock: ours open with TIME_HIG
 so that all readers, those that shift times to the first TIME_HIGH too, find the same ones.
 """
 
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from dvs.events import EventArray, Recording
 from dvs.files import prophesee
 from dvs.files.attributes import Attributes
-from dvs.files.format import Format
 from dvs.files.spool import Spool
 
 WORD = np.dtype("<u4")
@@ -33,16 +30,6 @@ def write(path: Path, spool: Spool, attributes: Attributes) -> None:
     prophesee.write_encoded(path, prophesee.new_raw_header("EVT2", attributes), spool, WORD, encode_evt2)
 
 
-def blocks(path: Path) -> Iterator[EventArray]:
-    """The events as the file holds them, with roll-overs resolved."""
-    return _words(path).blocks()
-
-
-def read(path: Path) -> Recording:
-    """The recording in the file, events in order of time."""
-    return _words(path).recording()
-
-
 def _words(path: Path) -> prophesee.Words:
     from dvs.files.evt_kernels import decode_evt2
 
@@ -50,14 +37,12 @@ def _words(path: Path) -> prophesee.Words:
     return prophesee.Words(path=path, first=first, word=WORD, decode=decode_evt2, largest=SIDE)
 
 
-FORMAT = Format(
+FORMAT = prophesee.format_of_words(
+    _words,
     name="evt2",
     suffixes=(".raw",),
     write=write,
-    read=read,
     recognises=partial(prophesee.recognises, encoding="EVT2"),
-    attributes=prophesee.attributes,
-    blocks=blocks,
     first_us=0,
     last_us=LAST_US,
     largest=(SIDE, SIDE),

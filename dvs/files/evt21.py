@@ -6,28 +6,15 @@ where `endianness` is `legacy` (IMX636 and older). A header that does not say is
 system_ID 55, as in OpenEB.
 """
 
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 from dvs.errors import FormatError
-from dvs.events import EventArray, Recording
 from dvs.files import prophesee
 from dvs.files.evt2 import SIDE
-from dvs.files.format import Format
 
 FIRST_LITTLE = 0x37  # system_ID of the first camera that is not legacy
 HEAD = {"legacy": 0, "little": 1}
-
-
-def blocks(path: Path) -> Iterator[EventArray]:
-    """The events as the file holds them, with roll-overs resolved."""
-    return _words(path).blocks()
-
-
-def read(path: Path) -> Recording:
-    """The recording in the file, events in order of time."""
-    return _words(path).recording()
 
 
 def _words(path: Path) -> prophesee.Words:
@@ -51,13 +38,11 @@ def _words(path: Path) -> prophesee.Words:
     )
 
 
-FORMAT = Format(
+FORMAT = prophesee.format_of_words(
+    _words,
     name="evt2.1",
     suffixes=(".raw",),
-    read=read,
     recognises=partial(prophesee.recognises, encoding="EVT21"),
-    attributes=prophesee.attributes,
-    blocks=blocks,
     first_us=0,
     largest=(SIDE, SIDE),
 )

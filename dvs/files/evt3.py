@@ -19,18 +19,16 @@ are, and drops those that reach beyond the sensor. Read are vectors in any order
 as evt2.py explains.
 """
 
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dvs.events import EventArray, Recording
+from dvs.events import EventArray
 from dvs.files import prophesee
 from dvs.files.attributes import Attributes
 from dvs.files.evt2 import SIDE
-from dvs.files.format import Format
 from dvs.files.spool import Spool
 
 WORD = np.dtype("<u2")
@@ -49,16 +47,6 @@ def write(path: Path, spool: Spool, attributes: Attributes) -> None:
     prophesee.write_encoded(path, prophesee.new_raw_header("EVT3", attributes), spool, WORD, encode)
 
 
-def blocks(path: Path) -> Iterator[EventArray]:
-    """The events as the file holds them, with roll-overs resolved."""
-    return _words(path).blocks()
-
-
-def read(path: Path) -> Recording:
-    """The recording in the file, events in order of time."""
-    return _words(path).recording()
-
-
 def _words(path: Path) -> prophesee.Words:
     from dvs.files.evt_kernels import decode_evt3, most_evt3
 
@@ -66,14 +54,12 @@ def _words(path: Path) -> prophesee.Words:
     return prophesee.Words(path=path, first=first, word=WORD, decode=decode_evt3, most=most_evt3, largest=SIDE)
 
 
-FORMAT = Format(
+FORMAT = prophesee.format_of_words(
+    _words,
     name="evt3",
     suffixes=(".raw",),
     write=write,
-    read=read,
     recognises=partial(prophesee.recognises, encoding="EVT3"),
-    attributes=prophesee.attributes,
-    blocks=blocks,
     first_us=0,
     last_us=LAST_US,
     largest=(SIDE, SIDE),

@@ -27,6 +27,7 @@ from numpy.typing import DTypeLike, NDArray
 from dvs.errors import FormatError
 from dvs.events import EventArray, Recording, empty_events
 from dvs.files.attributes import AXES, Attributes, recording_from_events
+from dvs.files.format import Format
 from dvs.files.spool import Spool
 
 MAX_LINE = 1 << 20
@@ -269,6 +270,16 @@ class Words:
         end = self.path.stat().st_size
         if (end - self.first) % self.word.itemsize:
             raise FormatError(f"{self.path} is cut short: the word at its end (byte {end}) is not complete")
+
+
+def format_of_words(words: Callable[[Path], Words], **rest: Any) -> Format:
+    """The format of files whose events are those of `words(path)`; `rest` as of a `Format`."""
+    return Format(
+        attributes=attributes,
+        blocks=lambda path: words(path).blocks(),
+        read=lambda path: words(path).recording(),
+        **rest,
+    )
 
 
 def _later(events: EventArray, by_us: int) -> EventArray:
