@@ -148,9 +148,9 @@ def file_rows(events: int, rounds: int, folder: Path) -> list[dict[str, object]]
     }.items():  # fmt: skip
         given = small if name in ("aedat2", "nmnist") else large
         path, other = folder / f"ours{suffix}", folder / f"theirs{suffix}"
-        dvs.write(given[:1000], path, format=name, overwrite=True)  # compiles
+        dvs.write(path, given[:1000], format=name, overwrite=True)  # compiles
         dvs.read(path, format=name)
-        writing_s = best_s(lambda: dvs.write(given, path, format=name, overwrite=True), rounds)  # noqa: B023
+        writing_s = best_s(lambda: dvs.write(path, given, format=name, overwrite=True), rounds)  # noqa: B023
         peers = peers_that_write(name, other, given)
         found.append(_row(name, "write", given, writing_s, peers, rounds, path, lambda: other.unlink(missing_ok=True)))  # noqa: B023
         reading_s = best_s(lambda: dvs.read(path, format=name), rounds)  # noqa: B023
