@@ -21,7 +21,7 @@ class Option(click.Option):
 
 
 class Command(click.Command):
-    """A command that leaves with 0, with 2 after one line about an error, or with 130 after Ctrl-C.
+    """A command that leaves with 0, with 2 after one line about an error, or with 130 after Ctrl-C; -h is --help.
 
     said: what functions call by other names than the options of the command. interrupted: what is said after Ctrl-C.
     """
@@ -30,6 +30,11 @@ class Command(click.Command):
         self, *args: Any, said: Mapping[str, str] | None = None, interrupted: str = "stopped", **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
+        self.context_settings = {
+            "help_option_names": ["-h", "--help"],
+            "max_content_width": 110,
+            **self.context_settings,
+        }
         self._said, self._interrupted = dict(said or {}), interrupted
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

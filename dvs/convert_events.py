@@ -205,7 +205,6 @@ main = Command(
     help=_HELP,
     epilog=_EPILOGUE,
     interrupted="stopped; nothing was written",
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 
 if __name__ == "__main__":

@@ -433,11 +433,7 @@ main = Command(
         "not enough memory": "not enough memory; give a smaller --size",
     },
     interrupted="stopped at once; what was not finished is discarded",
-    context_settings={
-        "token_normalize_func": modern_name,
-        "help_option_names": ["-h", "--help"],
-        "max_content_width": 110,
-    },
+    context_settings={"token_normalize_func": modern_name},
 )
 
 if __name__ == "__main__":

@@ -184,7 +184,6 @@ main = Command(
     help=_HELP,
     epilog=_EPILOGUE,
     interrupted="stopped; nothing was written",
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
 if __name__ == "__main__":
