@@ -11,8 +11,8 @@
 The network then holds what was learnt, and runs in Brian2 as always. `attach` puts a three-factor rule beside synapses
 that exist, `eprop` one whose traces are derived from the neurons' equations. Modules: for training, `losses`,
 `surrogates`, `optimisers` and `augmentation`; for learning online, `rules`, `modulators`, `td`, `continuous_td` and
-`alignment`; for wake and sleep, `sampling`, `wake_sleep` and `sleep`. This file is a table of names; each is imported
-when it is first used.
+`alignment`; for wake and sleep, `sampling`, `wake_sleep` and `sleep`; `landscape` asks why descent works. This file is
+a table of names; each is imported when it is first used.
 """
 
 from typing import TYPE_CHECKING
@@ -36,6 +36,7 @@ __all__, __getattr__, __dir__ = lazy_names(
         "alignment",
         "augmentation",
         "continuous_td",
+        "landscape",
         "losses",
         "modulators",
         "optimisers",
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
         alignment,
         augmentation,
         continuous_td,
+        landscape,
         losses,
         modulators,
         optimisers,

@@ -229,6 +229,10 @@ class Model:
         for name, one in self._trained.items():
             one.write(self.parameters[name])
 
+    def neurons(self) -> dict[str, NDArray[np.int64]]:
+        """Of each number of each parameter, the neuron that it feeds or belongs to; 0 for what all share."""
+        return {name: one.neurons() for name, one in self._trained.items()}
+
     def changed(self) -> None:
         """Use the parameters as they are now, within their limits."""
         for name, one in self._trained.items():

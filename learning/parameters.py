@@ -60,6 +60,14 @@ class Trained:
         si = np.asarray(values, float) * self.scale
         self.variable.set_value(si.item() if self.variable.scalar else si)
 
+    def neurons(self) -> NDArray[np.int64]:
+        """Of each value, the neuron that it feeds or belongs to; 0 for what all share."""
+        if self.variable.scalar:
+            return np.zeros(1, np.int64)
+        if isinstance(self.owner, Synapses):
+            return np.array(self.owner.j[:], np.int64)
+        return np.arange(self.variable.size)
+
     def limit(self, values: NDArray) -> None:
         """Move values that are outside to the limit, in place."""
         low, high = (limit / self.scale for limit in self.limits)

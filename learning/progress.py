@@ -16,8 +16,11 @@ _REDRAWN_EVERY_S = 0.1
 
 
 @contextmanager
-def training_bar(total: int, done: int, shown: bool) -> Iterator[Advance]:
-    """A bar of `total` minibatches, `done` of which were trained on before; it goes away at the end."""
+def training_bar(total: int | None, done: int, shown: bool) -> Iterator[Advance]:
+    """A bar of `total` minibatches, `done` of which were trained on before; it goes away at the end.
+
+    total: None where nobody knows.
+    """
     from rich.console import Console
 
     console = Console(stderr=True)
@@ -32,7 +35,7 @@ def training_bar(total: int, done: int, shown: bool) -> Iterator[Advance]:
 
 
 @contextmanager
-def _on_terminal(total: int, done: int, console: "Console") -> Iterator[Advance]:
+def _on_terminal(total: int | None, done: int, console: "Console") -> Iterator[Advance]:
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
@@ -47,7 +50,7 @@ def _on_terminal(total: int, done: int, console: "Console") -> Iterator[Advance]
 
 
 @contextmanager
-def _in_notebook(total: int, done: int) -> Iterator[Advance]:
+def _in_notebook(total: int | None, done: int) -> Iterator[Advance]:
     """By HTML alone: rich draws in a notebook only where ipywidgets are installed."""
     from IPython.display import HTML, display
 
@@ -59,7 +62,7 @@ def _in_notebook(total: int, done: int) -> Iterator[Advance]:
         done += 1
         if time.monotonic() - drawn_s > _REDRAWN_EVERY_S:
             drawn_s = time.monotonic()
-            bar = f'<progress max="{total}" value="{done}"></progress>'
+            bar = "<progress></progress>" if total is None else f'<progress max="{total}" value="{done}"></progress>'
             handle.update(HTML(f"{escape(before)} {bar} {escape(behind)}"))
 
     try:

@@ -1,0 +1,49 @@
+"""learning.landscape: why does descent work? The loss of a network, or of any function, seen from a point.
+
+    from learning import landscape
+
+    f = landscape.of_model(model, events, labels, loss)
+    print(landscape.eigenpairs(f, 10), landscape.index(f))
+
+Every tool takes an `Objective` and returns data that has a picture, `.plot()`, and a line that says what it means,
+`.reading`. This file is a table of names; each is imported when it is first used.
+"""
+
+from typing import TYPE_CHECKING
+
+from dvs.lazy import lazy_names
+
+_HOMES = {
+    "learning.landscape.curvature": (
+        "Density",
+        "Eigenpairs",
+        "Index",
+        "Product",
+        "density",
+        "eigenpairs",
+        "hessian",
+        "hessian_operator",
+        "hessian_product",
+        "index",
+    ),
+    "learning.landscape.finding": ("Finding",),
+    "learning.landscape.objective": ("Objective", "of_function", "of_model"),
+}
+
+__all__, __getattr__, __dir__ = lazy_names(__name__, _HOMES)
+
+if TYPE_CHECKING:
+    from learning.landscape.curvature import (
+        Density,
+        Eigenpairs,
+        Index,
+        Product,
+        density,
+        eigenpairs,
+        hessian,
+        hessian_operator,
+        hessian_product,
+        index,
+    )
+    from learning.landscape.finding import Finding
+    from learning.landscape.objective import Objective, of_function, of_model
