@@ -28,6 +28,8 @@ _HOMES = {
     ),
     "learning.landscape.finding": ("Finding",),
     "learning.landscape.objective": ("Objective", "of_function", "of_model"),
+    "learning.landscape.slices": ("Line", "Plane", "filter_normalised", "line", "plane", "random_direction"),
+    "learning.landscape.training_path": ("Kept", "Sharpness", "Trajectory", "sharpness", "trajectory"),
 }
 
 __all__, __getattr__, __dir__ = lazy_names(__name__, _HOMES)
@@ -47,3 +49,5 @@ if TYPE_CHECKING:
     )
     from learning.landscape.finding import Finding
     from learning.landscape.objective import Objective, of_function, of_model
+    from learning.landscape.slices import Line, Plane, filter_normalised, line, plane, random_direction
+    from learning.landscape.training_path import Kept, Sharpness, Trajectory, sharpness, trajectory

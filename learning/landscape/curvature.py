@@ -125,13 +125,15 @@ def eigenpairs(
     at: ArrayLike | None = None,
     tolerance: float = 1e-6,
     step: float | None = None,
+    first: ArrayLike | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> Eigenpairs:
     """Extreme eigenpairs of the Hessian at x, by Lanczos' method with restarts (ARPACK, through SciPy).
 
     ends: "largest", "smallest" (the most negative), or "both", half of each. tolerance: of an eigenvalue, relative to
-    it. Raises `InputError` where gradients are too rough for it, which is the fate of float32.
+    it. first: a vector to begin with, as one that is known from nearby; by default the seed draws one. Raises
+    `InputError` where gradients are too rough for it, which is the fate of float32.
     """
     from scipy.linalg import eigh
     from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
@@ -159,10 +161,10 @@ def eigenpairs(
             chosen = _chosen(x.size, count, ends)
             values, vectors = values[chosen], vectors[:, chosen]
         else:
-            first = np.random.default_rng(seed).standard_normal(x.size)
+            begin = np.random.default_rng(seed).standard_normal(x.size) if first is None else objective.at(first)
             operator = LinearOperator((x.size, x.size), matvec=counted, dtype=float)
             try:
-                values, vectors = eigsh(operator, count, which=which, tol=tolerance, v0=first)
+                values, vectors = eigsh(operator, count, which=which, tol=tolerance, v0=begin)
             except ArpackNoConvergence as error:
                 raise InputError(
                     f"{len(error.eigenvalues)} of {count} eigenvalues converged to {tolerance:g} in {done} products; "
