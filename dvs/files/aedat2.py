@@ -193,7 +193,9 @@ def _camera(path: Path, header: _Header) -> Camera:
             known = re.search(r"(?i)(dvs|davis)\D*(\d+)[^.]*$", camera.chip)
             if number and known and [s.lower() for s in number.groups()] == [s.lower() for s in known.groups()]:
                 return camera
-        raise FormatError(f"{path} is of the camera {header.chip}; known are DVS128, DAVIS240, DAVIS346 and DAVIS640")
+        raise FormatError(
+            f"{path} is of the camera {header.chip:.80}; known are DVS128, DAVIS240, DAVIS346 and DAVIS640"
+        )
     davis = CAMERAS[1]
     used = x = y = 0
     for records in _records(path, header.start):

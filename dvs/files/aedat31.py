@@ -88,7 +88,7 @@ def _sources(file: BinaryIO, path: Path) -> list[str]:
             )
         text = line.decode("latin-1").strip()
         if text.startswith("#Format:") and text != "#Format: RAW":
-            raise FormatError(f"{path} has the {text[1:]}; only RAW is read, so record or convert it uncompressed")
+            raise FormatError(f"{path} has the {text[1:]:.80}; only RAW is read, so record or convert it uncompressed")
         if found := re.match(r"#Source \d+: (.*)", text):
             sources.append(found[1])
     return sources

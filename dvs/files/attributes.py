@@ -16,6 +16,10 @@ from dvs.events import EVENT_DTYPE, EventArray, Recording, make_events
 
 Attributes = Mapping[str, int | str]
 AXES = (("x", "width"), ("y", "height"))
+LIMITS = {
+    **dict.fromkeys(("width", "height"), (1, 2**15 - 1)),
+    **dict.fromkeys(("start_us", "stop_us"), (-(2**63), 2**63 - 1)),
+}
 ATTRIBUTES = ("width", "height", "start_us", "stop_us", "provenance")
 
 
@@ -29,6 +33,35 @@ def pack_attributes(recording: Recording) -> Attributes:
         "stop_us": int(recording.stop_us),
         "provenance": json.dumps(dict(recording.provenance), default=_plain),
     }
+
+
+def stated(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the five attributes that a file holds, in whatever form: whole numbers, and provenance as a mapping.
+
+    Raises `InputError` for what no recording has, as a sensor without pixels.
+    """
+    known: dict[str, Any] = {
+        name: _whole(name, attributes[name], *limits) for name, limits in LIMITS.items() if name in attributes
+    }
+    if known.get("start_us", 0) > known.get("stop_us", 2**63):
+        raise InputError(f"it ends at {known['stop_us']} us, before it starts at {known['start_us']} us; it is damaged")
+    if "provenance" in attributes:
+        known["provenance"] = json.loads(str(attributes["provenance"]))
+        if not isinstance(known["provenance"], Mapping):
+            raise InputError(f"its provenance is {known['provenance']!r:.40}, expected a JSON object; it is damaged")
+    return known
+
+
+def _whole(name: str, value: Any, low: int, high: int) -> int:
+    """A number, which files hold as text, as a float or as an array of one, too."""
+    try:
+        item = np.asarray(value).item()
+        number = int(item)
+        if low <= number <= high and (isinstance(item, str | bytes) or number == item):
+            return number
+    except (ValueError, TypeError, OverflowError):
+        pass  # no number at all
+    raise InputError(f"its {name} is {value!s:.40}, expected a whole number from {low} to {high}; it is damaged")
 
 
 def _plain(value: object) -> object:
@@ -92,7 +125,7 @@ def recording_from_events(
 
 
 def _recording(events: EventArray, attributes: Mapping[str, Any], checked: bool) -> Recording:
-    known = dict(attributes)
+    known = stated(attributes)
     if events.size:
         known |= {side: int(events[axis].max()) + 1 for axis, side in AXES if side not in known}
     elif not {"width", "height"} <= set(known):
@@ -100,10 +133,10 @@ def _recording(events: EventArray, attributes: Mapping[str, Any], checked: bool)
     first_us, last_us = map(int, events["t"][[0, -1]]) if events.size else (0, 0)
     return Recording(
         events=events,
-        width=int(known["width"]),
-        height=int(known["height"]),
-        start_us=int(known.get("start_us", first_us)),
-        stop_us=int(known.get("stop_us", max(first_us, last_us))),
-        provenance=json.loads(str(known.get("provenance", "{}"))),
+        width=known["width"],
+        height=known["height"],
+        start_us=known.get("start_us", first_us),
+        stop_us=known.get("stop_us", max(first_us, last_us)),
+        provenance=known.get("provenance", {}),
         checked=checked,
     )

@@ -8,6 +8,7 @@ Times are rounded to microseconds, so those written from microseconds come back 
 """
 
 import json
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ def attributes(path: Path) -> Mapping[str, Any]:
         height, width = kept["sensor_resolution"]
         known = {name: kept[name] for name in ("start_us", "stop_us", "provenance") if name in kept}
         return {"width": int(width), "height": int(height), **known}
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise FormatError(f"{path / METADATA} has no sensor_resolution of height and width") from error
 
 
@@ -84,9 +85,11 @@ def _array(path: Path) -> NDArray[Any]:
     if not path.is_file():
         raise FormatError(f"{path.parent} has no {path.name}; expected {', '.join(f'{name}.npy' for name in COLUMNS)}")
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise FormatError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+        # Of a size that no file has, or that Python 2 wrote.
+        with np.errstate(over="ignore"), warnings.catch_warnings(action="ignore"):
+            return np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # damaged bytes make anything wrong
+        raise FormatError(f"{path} cannot be read: {' '.join(str(error).split()):.300}; it is damaged") from error
 
 
 def _microseconds(t: NDArray[Any], path: Path) -> NDArray[np.int64]:
@@ -94,7 +97,8 @@ def _microseconds(t: NDArray[Any], path: Path) -> NDArray[np.int64]:
         return t.astype(np.int64)
     if t.dtype.kind != "f":
         raise FormatError(f"{path} has times of dtype {t.dtype}, not numbers of seconds")
-    t_us = np.rint(t.astype(np.float64) * 1e6)
+    with np.errstate(all="ignore"):  # infinity is refused below
+        t_us = np.rint(t.astype(np.float64) * 1e6)
     if not (np.abs(t_us) < MAX_SECONDS_US).all():
         raise FormatError(f"{path} has a time that is not a number of seconds below 142 years")
     return t_us.astype(np.int64)

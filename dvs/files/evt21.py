@@ -25,7 +25,9 @@ def _words(path: Path) -> prophesee.Words:
     default = "legacy" if 0 < header.camera < FIRST_LITTLE else "little"
     endianness = options.get("endianness", header.values.get("endianness", default)).lower()
     if endianness not in HEAD:
-        raise FormatError(f"{path} has endianness {endianness!r}, expected little or legacy; no file like it is known")
+        raise FormatError(
+            f"{path} has endianness {endianness!r:.40}, expected little or legacy; no file like it is known"
+        )
 
     head = HEAD[endianness]
     return prophesee.Words(

@@ -8,6 +8,7 @@ filters is read by HDF5.
 Source: HDF5 File Format Specification 3.0 (The HDF Group), "Filter Pipeline Message" and "Chunked storage".
 """
 
+import operator
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from dvs.errors import FormatError
 from dvs.events import EventArray, empty_events, join_events
-from dvs.files.hdf5 import readable
+from dvs.files.hdf5 import filters_of, readable, safe
 from dvs.files.spool import BLOCK
 
 # Without these two small libraries the files are as good, only slower to write and to read.
@@ -52,7 +53,7 @@ EXPANSION = 1032  # bytes that one byte of deflate can become at most (zlib, "Te
 MAX_MS = 10**9  # 11.6 days, an index of 8 GB: whatever is longer has a wrong time in it
 LARGE = 1 << 26  # bytes; a chunk is rarely larger
 PIXELS = (0, 2**15 - 1)
-BROKEN = (OSError, ValueError, KeyError, RuntimeError, DeflateError)
+BROKEN = (OSError, ValueError, LookupError, ArithmeticError, TypeError, RuntimeError, DeflateError)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -86,10 +87,11 @@ def deflated(rows: NDArray[Any], step: int) -> bytes:
 
 def inflater(dataset: "h5py.Dataset") -> Decoder | None:
     """What undoes the filters of a data set, if these are the ones that every HDF5 library has."""
-    created = dataset.id.get_create_plist()
-    filters = [created.get_filter(index)[0] for index in range(created.get_nfilters())]
+    filters = filters_of(dataset)
     plain = dataset.dtype.kind in "iubV" and dataset.dtype.isnative and not dataset.dtype.hasobject
-    if not plain or not dataset.chunks or filters not in ([], [DEFLATE], [SHUFFLE], [SHUFFLE, DEFLATE]):
+    # A chunk of some columns only is put together with the others by HDF5.
+    whole = dataset.chunks and dataset.chunks[1:] == dataset.shape[1:]
+    if not plain or not whole or filters not in ([], [DEFLATE], [SHUFFLE], [SHUFFLE, DEFLATE]):
         return None
     shape, dtype = dataset.chunks, dataset.dtype
     size = int(np.prod(shape, dtype=object)) * dtype.itemsize
@@ -121,19 +123,26 @@ class Rows:
     def __init__(self, dataset: "h5py.Dataset", decoder: Decoder | None = None) -> None:
         self.dataset = dataset
         self.name = f"{dataset.file.filename}: {dataset.name}"
-        if dataset.ndim == 0:
-            raise FormatError(f"{self.name} is a single value, expected one for each event")
+        if getattr(dataset, "ndim", 0) == 0:
+            raise FormatError(f"{self.name} is a single value or a group, expected a value for each event")
+        if dataset.external or dataset.is_virtual:  # any number of rows, of which nothing tells how many there are
+            raise FormatError(f"{self.name} lies in other files; copy it into one with h5repack")
         self.length = dataset.shape[0]
         self._rest = (0,) * (dataset.ndim - 1)
         self.step = dataset.chunks[0] if dataset.chunks else BLOCK
         self._decoder = decoder or inflater(dataset)
         if self._decoder is None:
             readable(dataset)
-            self.believe()  # HDF5 would fill with zeros whatever is missing
+        # HDF5 fills with zeros whatever is missing, and where all is, h5py makes room for a chunk of any size.
+        stored, self._room = dataset.id.get_storage_size(), dataset.file.id.get_filesize()
+        if self._decoder is None or stored == 0:
+            self.believe()
+        # The table of chunks is damaged, and HDF5 makes room for chunks of any size: each of them is looked at.
+        self._doubtful = stored > self._room
 
     def believe(self) -> None:
         """Raise `FormatError` where the data set claims more rows than the file can hold."""
-        stored = self.dataset.id.get_storage_size()
+        stored = min(self.dataset.id.get_storage_size(), self._room)
         row = self.dataset.dtype.itemsize * int(np.prod(self.dataset.shape[1:], dtype=object))
         if self.dataset.chunks:
             chunks, most = self.dataset.id.get_num_chunks(), max(LARGE, EXPANSION * stored) // max(row, 1)
@@ -149,13 +158,14 @@ class Rows:
         """The parts that make up rows `first` to `stop`: where each begins, and its bytes, its rows or an error."""
         if self._decoder is not None:
             return [(at, self._get(self._chunk, at)) for at in range(first // self.step * self.step, stop, self.step)]
-        whole = self._get(lambda at: self.dataset[at:stop], first)
-        if not isinstance(whole, Exception):
-            return [(first, whole)]
+        if not self._doubtful:
+            whole = self._get(lambda at: self.dataset[at:stop], first)
+            if not isinstance(whole, Exception):
+                return [(first, whole)]
         # One bad chunk spoils all: take what is in front of it.
         edges = [first, *range((first // self.step + 1) * self.step, stop, self.step), stop]
         ends = dict(pairwise(edges))
-        return [(at, self._get(lambda at: self.dataset[at : ends[at]], at)) for at in ends]
+        return [(at, self._get(lambda at: self._whole(at)[at : ends[at]], at)) for at in ends]
 
     def _get(self, get: Callable[[int], Any], first: int) -> Any:
         try:
@@ -164,8 +174,16 @@ class Rows:
             return error
 
     def _chunk(self, first: int) -> Any:
-        skipped_filters, content = self.dataset.id.read_direct_chunk(self._corner(first))
+        skipped_filters, content = self._whole(first).id.read_direct_chunk(self._corner(first))
         return self.dataset[first : first + self.step] if skipped_filters else content
+
+    def _whole(self, row: int) -> "h5py.Dataset":
+        """The data set; raises `ValueError` where the chunk of a row claims to be longer than the file."""
+        if self._doubtful:
+            size = self.dataset.id.get_chunk_info_by_coord(self._corner(row)).size
+            if size > self._room:
+                raise ValueError(f"a chunk of {size} bytes in a file of {self._room}")
+        return self.dataset
 
     def _corner(self, row: int) -> tuple[int, ...]:
         return row // self.step * self.step, *self._rest
@@ -197,7 +215,7 @@ class Rows:
     def _damage(self, row: int, error: Exception) -> FormatError:
         try:
             where = f", byte {self.dataset.id.get_chunk_info_by_coord(self._corner(row)).byte_offset}"
-        except (*BROKEN, TypeError):  # not in chunks, or the chunk is missing
+        except BROKEN:  # not in chunks, or the chunk is missing
             where = ""
         return FormatError(f"{self.name} is damaged from row {row} on{where}: {' '.join(str(error).split())}")
 
@@ -329,21 +347,26 @@ def event_records(dataset: "h5py.Dataset", decoder: Decoder | None = None) -> Ev
     )
 
 
+def array_of(dataset: "h5py.Dataset") -> NDArray[Any]:
+    """All of a data set; raises `FormatError` for one that claims more than the file can hold."""
+    Rows(dataset).believe()
+    return dataset[:]
+
+
 def pieces(start: int, stop: int) -> Iterator[NDArray[np.int64]]:
     """start, start + 1, ..., stop - 1 in pieces: a silent hour has 3.6 million milliseconds."""
     for first in range(start, stop, BLOCK):
         yield np.arange(first, min(first + BLOCK, stop))
 
 
-def milliseconds(index: "h5py.Dataset | None", offset_us: int = 0) -> Callable[[int], int | None]:
+def milliseconds(file: "h5py.File", name: str, offset_us: int = 0) -> Callable[[int], int | None]:
     """Guess of the first event at or after a time, from an index with one number for each ms after the offset."""
 
     def guess(us: int) -> int | None:
-        if index is None or index.ndim != 1 or index.size == 0:
-            return None
         try:
-            return int(index[min(max((us - offset_us) // 1000, 0), index.size - 1)])
-        except BROKEN:  # the events may be fine nevertheless
+            index = safe(file[name])
+            return operator.index(index[min(max((us - offset_us) // 1000, 0), len(index) - 1)])
+        except (*BROKEN, AttributeError):  # there is no such index, or it is damaged: the events may be fine
             return None
 
     return guess

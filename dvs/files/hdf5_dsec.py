@@ -14,6 +14,7 @@ event. A recording that is itself longer has /events/t as int64: no time wraps a
 reader of h5py arrays, DSEC's own included, notices no difference.
 """
 
+import operator
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +27,7 @@ from dvs.events import EventArray, Recording
 from dvs.files import spool as queue
 from dvs.files.attributes import Attributes, recording_from_events
 from dvs.files.format import Format
-from dvs.files.hdf5 import new_hdf5, root_attributes
+from dvs.files.hdf5 import new_hdf5, opened, root_attributes
 from dvs.files.hdf5_chunks import (
     GZIP,
     MAX_MS,
@@ -84,32 +85,31 @@ def read(path: Path) -> Recording:
     Times are absolute: /events/t + t_offset.
     Raises `MissingExtraError` where the file needs a compression filter that h5py lacks.
     """
-    import h5py
-
-    with h5py.File(path) as file:
+    with opened(path) as file:
         return recording_from_events(event_columns(file, "events", _offset_us(file)).events(), root_attributes(path))
 
 
 def blocks(path: Path) -> Iterator[EventArray]:
     """The events as the file holds them."""
-    import h5py
-
-    with h5py.File(path) as file:
+    with opened(path) as file:
         yield from event_columns(file, "events", _offset_us(file)).blocks()
 
 
 def between(path: Path, start_us: int, stop_us: int) -> EventArray:
     """The events of [start_us, stop_us), found through the millisecond index."""
-    import h5py
-
-    with h5py.File(path) as file:
+    with opened(path) as file:
         offset_us = _offset_us(file)
-        index = file.get("ms_to_idx")
-        return event_columns(file, "events", offset_us).between(start_us, stop_us, milliseconds(index, offset_us))
+        guess = milliseconds(file, "ms_to_idx", offset_us)
+        return event_columns(file, "events", offset_us).between(start_us, stop_us, guess)
 
 
 def _offset_us(file: "h5py.File") -> int:
-    return int(file["t_offset"][()]) if "t_offset" in file else 0
+    if "t_offset" not in file:
+        return 0
+    offset = file["t_offset"]
+    if getattr(offset, "size", 0) != 1:
+        raise FormatError(f"{file.filename}: /t_offset is not one number; it is damaged, or of another kind")
+    return operator.index(np.asarray(offset[()]).item())
 
 
 def recognises(path: Path) -> bool:
@@ -118,7 +118,7 @@ def recognises(path: Path) -> bool:
 
     if not h5py.is_hdf5(path):
         return False
-    with h5py.File(path) as file:
+    with opened(path) as file:
         return all(f"events/{name}" in file for name in "xytp")
 
 

@@ -10,50 +10,43 @@ The left camera is read; a file without one is no M3ED file.
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from dvs.events import EventArray, Recording
 from dvs.files.attributes import recording_from_events
 from dvs.files.format import Format
-from dvs.files.hdf5_chunks import event_columns, milliseconds
+from dvs.files.hdf5 import opened
+from dvs.files.hdf5_chunks import array_of, event_columns, milliseconds
 
 CAMERA = "prophesee/left"
 
 
 def read(path: Path) -> Recording:
     """A recording of the left camera."""
-    import h5py
-
-    with h5py.File(path) as file:
+    with opened(path) as file:
         return recording_from_events(event_columns(file, CAMERA).events(), attributes(path))
 
 
-def attributes(path: Path) -> dict[str, int]:
+def attributes(path: Path) -> dict[str, Any]:
     """The sensor size, where the calibration is there."""
-    import h5py
-
-    with h5py.File(path) as file:
+    with opened(path) as file:
         size = file.get(f"{CAMERA}/calib/resolution")
-        if size is None or size.shape != (2,):
+        if getattr(size, "shape", None) != (2,):
             return {}
-        width, height = map(int, size[:])
-        return {"width": width, "height": height}
+        return dict(zip(("width", "height"), array_of(size), strict=True))
 
 
 def blocks(path: Path) -> Iterator[EventArray]:
     """The events as the file holds them."""
-    import h5py
-
-    with h5py.File(path) as file:
+    with opened(path) as file:
         yield from event_columns(file, CAMERA).blocks()
 
 
 def between(path: Path, start_us: int, stop_us: int) -> EventArray:
     """The events of [start_us, stop_us), found through the millisecond index."""
-    import h5py
-
-    with h5py.File(path) as file:
-        index = milliseconds(file.get(f"{CAMERA}/ms_map_idx"))
-        return event_columns(file, CAMERA).between(start_us, stop_us, index)
+    with opened(path) as file:
+        guess = milliseconds(file, f"{CAMERA}/ms_map_idx")
+        return event_columns(file, CAMERA).between(start_us, stop_us, guess)
 
 
 def recognises(path: Path) -> bool:
@@ -62,7 +55,7 @@ def recognises(path: Path) -> bool:
 
     if not h5py.is_hdf5(path):
         return False
-    with h5py.File(path) as file:
+    with opened(path) as file:
         return all(f"{CAMERA}/{name}" in file for name in "xytp")
 
 

@@ -13,6 +13,7 @@ ours. Times are those of the file; its "time_shift", if any, is not subtracted. 
 Source: OpenEB 5 (Prophesee), sdk/modules/stream, hdf5_event_file_writer.cpp and hdf5_event_file_reader.cpp.
 """
 
+import operator
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +26,7 @@ from dvs.errors import FormatError
 from dvs.events import EventArray, Recording, empty_events, join_events
 from dvs.files.attributes import Attributes, recording_from_events
 from dvs.files.format import Format
-from dvs.files.hdf5 import new_hdf5, root_attributes
+from dvs.files.hdf5 import filters_of, new_hdf5, opened, root_attributes, safe
 from dvs.files.hdf5_chunks import BROKEN, MAX_MS, EventRows, event_records, in_order, pieces
 from dvs.files.spool import Spool
 
@@ -112,42 +113,34 @@ def _whole_chunks(spool: Spool) -> Iterator[EventArray]:
 
 def read(path: Path) -> Recording:
     """A recording; the sensor is that of "geometry", or ends at the outermost event."""
-    import h5py
-
-    with h5py.File(path) as file:
+    with opened(path) as file:
         return recording_from_events(_events(file).events(), attributes(path))
 
 
 def attributes(path: Path) -> dict[str, Any]:
     """Ours, or the sensor size that Metavision writes."""
-    import h5py
-
     known = root_attributes(path)
-    with h5py.File(path) as file:
+    with opened(path) as file:
         size = re.fullmatch(r"(\d+)x(\d+)", str(file.attrs.get("geometry", "")))
-    return known if size is None else {"width": int(size[1]), "height": int(size[2])} | known
+    return known if size is None else {"width": size[1], "height": size[2]} | known
 
 
 def blocks(path: Path) -> Iterator[EventArray]:
     """The events as the file holds them."""
-    import h5py
-
-    with h5py.File(path) as file:
+    with opened(path) as file:
         yield from _events(file).blocks()
 
 
 def between(path: Path, start_us: int, stop_us: int) -> EventArray:
     """The events of [start_us, stop_us), found through the index."""
-    import h5py
-
-    with h5py.File(path) as file:
-        index = file.get("CD/indexes")
+    with opened(path) as file:
 
         def guess(us: int) -> int | None:
             try:
-                period = (us + int(index.attrs["offset"])) // PERIOD_US + 1
-                return int(index[min(max(period, 0), len(index) - 1)]["id"])
-            except (*BROKEN, AttributeError, TypeError):  # there is no such index, or it is damaged
+                index = safe(file["CD/indexes"])
+                period = (us + int(str(index.attrs["offset"]))) // PERIOD_US + 1
+                return operator.index(index[min(max(period, 0), len(index) - 1)]["id"])
+            except (*BROKEN, AttributeError):  # there is no such index, or it is damaged
                 return None
 
         return _events(file).between(start_us, stop_us, guess)
@@ -155,9 +148,7 @@ def between(path: Path, start_us: int, stop_us: int) -> EventArray:
 
 def _events(file: "h5py.File") -> EventRows:
     dataset = file["CD/events"]
-    created = dataset.id.get_create_plist()
-    filters = [created.get_filter(index)[0] for index in range(created.get_nfilters())]
-    if filters != [ECF]:
+    if filters_of(dataset) != [ECF]:
         return event_records(dataset)
     from dvs.files import ecf
 
@@ -170,7 +161,7 @@ def recognises(path: Path) -> bool:
 
     if not h5py.is_hdf5(path):
         return False
-    with h5py.File(path) as file:
+    with opened(path) as file:
         fields = getattr(getattr(file.get("CD/events"), "dtype", None), "names", None)
         return fields is not None and {"x", "y", "t", "p"} <= set(fields)
 

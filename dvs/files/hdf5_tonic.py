@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dvs.events import EventArray, Recording
 from dvs.files.attributes import recording_from_events
 from dvs.files.format import Format
+from dvs.files.hdf5 import opened
 from dvs.files.hdf5_chunks import EventRows, event_records
 
 if TYPE_CHECKING:
@@ -20,9 +21,7 @@ if TYPE_CHECKING:
 
 def read(path: Path) -> Recording:
     """The events of the sample; the sensor ends at the outermost one."""
-    import h5py
-
-    with h5py.File(path) as file:
+    with opened(path) as file:
         return recording_from_events(_events(file).events(), {})
 
 
@@ -33,9 +32,7 @@ def attributes(path: Path) -> Mapping[str, Any]:
 
 def blocks(path: Path) -> Iterator[EventArray]:
     """The events as the file holds them."""
-    import h5py
-
-    with h5py.File(path) as file:
+    with opened(path) as file:
         yield from _events(file).blocks()
 
 
@@ -49,7 +46,7 @@ def recognises(path: Path) -> bool:
 
     if not h5py.is_hdf5(path):
         return False
-    with h5py.File(path) as file:
+    with opened(path) as file:
         fields = getattr(getattr(file.get("data/0"), "dtype", None), "names", None)
         return fields is not None and {"x", "y", "t", "p"} <= set(fields)
 

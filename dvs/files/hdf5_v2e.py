@@ -19,7 +19,7 @@ from dvs.events import EventArray, Recording
 from dvs.files import spool as queue
 from dvs.files.attributes import Attributes, recording_from_events
 from dvs.files.format import Format
-from dvs.files.hdf5 import new_hdf5, root_attributes
+from dvs.files.hdf5 import new_hdf5, opened, root_attributes
 from dvs.files.hdf5_chunks import GZIP, EventRows, Rows, deflated, in_order
 from dvs.files.spool import Spool
 
@@ -47,25 +47,19 @@ def write(path: Path, spool: Spool, attributes: Attributes) -> None:
 
 def read(path: Path) -> Recording:
     """A recording from v2e's layout."""
-    import h5py
-
-    with h5py.File(path) as file:
+    with opened(path) as file:
         return recording_from_events(_events(file).events(), root_attributes(path))
 
 
 def blocks(path: Path) -> Iterator[EventArray]:
     """The events as the file holds them."""
-    import h5py
-
-    with h5py.File(path) as file:
+    with opened(path) as file:
         yield from _events(file).blocks()
 
 
 def between(path: Path, start_us: int, stop_us: int) -> EventArray:
     """The events of [start_us, stop_us), found by bisection."""
-    import h5py
-
-    with h5py.File(path) as file:
+    with opened(path) as file:
         return _events(file).between(start_us, stop_us)
 
 
@@ -83,7 +77,7 @@ def recognises(path: Path) -> bool:
 
     if not h5py.is_hdf5(path):
         return False
-    with h5py.File(path) as file:
+    with opened(path) as file:
         return "events" in file and getattr(file["events"], "shape", ())[1:] == (4,)
 
 

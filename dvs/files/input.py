@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tokenize import TokenError
 from typing import Literal, get_args
 
 from dvs.errors import FormatError, InputError, MicrosaccadeError, ParameterError
@@ -14,10 +15,10 @@ from dvs.events import EventArray, Recording, join_events
 from dvs.files.attributes import recording_from_events
 from dvs.files.table import format_to_read
 
-# What h5py, numpy, zipfile and faery raise when the bytes are not what they should be.
+# What h5py, numpy and zipfile raise when the bytes are not what they should be.
 UNREADABLE = (
-    OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError,
-    zipfile.BadZipFile, zlib.error,
+    OSError, ValueError, LookupError, ArithmeticError, TypeError, AttributeError, RuntimeError, EOFError,
+    zipfile.BadZipFile, zlib.error, TokenError,
 )  # fmt: skip
 
 
@@ -76,8 +77,10 @@ def one_line(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: {error}") from error
     except MicrosaccadeError:
         raise
+    except MemoryError as error:
+        raise InputError(f"{path} does not fit into the memory; dvs.open leaves its events in the file") from error
     except UNREADABLE as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split())  # some repeat the bytes
         raise FormatError(
-            f"{path} cannot be read: {reason}; it is cut short, damaged, or of another kind than it says"
+            f"{path} cannot be read: {reason:.300}; it is cut short, damaged, or of another kind than it says"
         ) from error

@@ -21,6 +21,8 @@ from dvs.errors import FormatError
 from dvs.events import EventArray
 from dvs.files.attributes import events_from_columns
 from dvs.files.format import Format
+from dvs.files.hdf5 import opened
+from dvs.files.hdf5_chunks import array_of
 from dvs.files.spool import BLOCK
 from dvs.files.text import ALIASES, MAX_SECONDS_US
 
@@ -48,7 +50,7 @@ def _variables(path: Path) -> dict[str, Any]:
         raise FormatError(f"{path} is damaged: a variable is larger than the memory") from error
     except Exception as error:  # damaged bytes make anything wrong
         reason = " ".join(str(error).split())
-        raise FormatError(f"{path} cannot be read: {reason}; it is cut short or damaged") from error
+        raise FormatError(f"{path} cannot be read: {reason:.300}; it is cut short or damaged") from error
 
 
 def _variables_5(path: Path) -> dict[str, Any]:
@@ -102,9 +104,10 @@ def _variables_hdf5(path: Path) -> dict[str, Any]:
 
     def arrays(group: h5py.Group) -> dict[str, Any]:
         sets = {name: item for name, item in group.items() if isinstance(item, h5py.Dataset)}
-        return {name: item[()].T for name, item in sets.items() if item.dtype.kind in "biuf"}  # MATLAB's order
+        sets = {name: item for name, item in sets.items() if item.ndim and item.dtype.kind in "biuf"}
+        return {name: array_of(item).T for name, item in sets.items()}  # MATLAB's order
 
-    with h5py.File(path) as file:
+    with opened(path) as file:
         structs = {name: arrays(item) for name, item in file.items() if isinstance(item, h5py.Group)}
         return arrays(file) | structs
 
@@ -121,7 +124,7 @@ def _columns(variables: Mapping[str, Any], path: Path) -> list[NDArray[Any]]:
         columns = next((_of_matrix(item, path) for item in matrices if item.ndim == 2 and 4 in item.shape), [])
     if not columns:
         names = ", ".join(variables) or "none"
-        raise FormatError(f"{path} has the variables {names}; expected x, y, t and p, or a matrix of four columns")
+        raise FormatError(f"{path} has the variables {names:.200}; expected x, y, t and p, or a matrix of four columns")
     if len({column.size for column in columns}) > 1 or any(column.dtype.kind not in "biuf" for column in columns):
         raise FormatError(f"{path}: x, y, t and p are not four columns of numbers of one length")
     x, y, t, p = (column.ravel() for column in columns)
@@ -140,7 +143,8 @@ def _of_matrix(matrix: NDArray[Any], path: Path) -> list[NDArray[Any]]:
 
 def _microseconds(t: NDArray[Any], path: Path) -> NDArray[Any]:
     if t.dtype.kind == "f" and not (t == np.rint(t)).all():
-        t = np.rint(t.astype(np.float64) * 1e6)
+        with np.errstate(all="ignore"):  # infinity is refused below
+            t = np.rint(t.astype(np.float64) * 1e6)
     return _whole(t, path)
 
 
@@ -148,6 +152,7 @@ def _whole(column: NDArray[Any], path: Path) -> NDArray[Any]:
     """MATLAB keeps whole numbers as float64, too."""
     if column.dtype.kind != "f":
         return column
+    column = column.astype(np.float64)  # to which the limit is not infinite
     if not ((column == np.rint(column)) & (np.abs(column) < MAX_SECONDS_US)).all():
         raise FormatError(f"{path} has coordinates, times or polarities that are not whole numbers, or too large")
     return column.astype(np.int64)

@@ -15,7 +15,8 @@ unless events lie outside that size: some programs write the number of a camera 
 time of the first event as `% t0` and counts from there; its files are read with it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -230,11 +231,24 @@ class Words:
         events = _later(events[:made], first_us)
         if state[UNSORTED]:
             events = events[np.argsort(events["t"], kind="stable")]
+        return recording_from_events(events, self._attributes([events]), checked=True)  # by the decoder
+
+    def attributes(self) -> dict[str, Any]:
+        """Of width, height, start_us, stop_us and provenance those that the file says."""
+        return self._attributes(self._good())
+
+    def _attributes(self, blocks: Iterable[EventArray]) -> dict[str, Any]:
+        """What the header says, and the size of its camera where it says none and all events lie on that."""
         known = attributes(self.path)
-        stated = _stated_size(self.path, header_of(self.path))
-        if any(axis not in stated and axis in known and (events[x] >= known[axis]).any() for x, axis in AXES):
-            known = {name: value for name, value in known.items() if name in stated or name not in ("width", "height")}
-        return recording_from_events(events, known, checked=True)  # by the decoder
+        guessed = known.keys() & {"width", "height"} - _stated_size(self.path, header_of(self.path)).keys()
+        sides = [(axis, side) for axis, side in AXES if side in guessed]
+        if sides and any((events[axis] >= known[side]).any() for events in blocks for axis, side in sides):
+            known = {name: value for name, value in known.items() if name not in guessed}
+        return known
+
+    def _good(self) -> Iterator[EventArray]:
+        with suppress(FormatError):  # told to those who read the events
+            yield from self.blocks()
 
     def _room(self) -> int:
         if self.most is not None:
@@ -275,7 +289,7 @@ class Words:
 def format_of_words(words: Callable[[Path], Words], **rest: Any) -> Format:
     """The format of files whose events are those of `words(path)`; `rest` as of a `Format`."""
     return Format(
-        attributes=attributes,
+        attributes=lambda path: words(path).attributes(),
         blocks=lambda path: words(path).blocks(),
         read=lambda path: words(path).recording(),
         **rest,

@@ -1,6 +1,5 @@
 """A recording that stays in its file: events are read block by block, as they are needed."""
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ import numpy as np
 
 from dvs.errors import InputError
 from dvs.events import EventArray, Recording, Sliceable, check_events, join_events
+from dvs.files.attributes import LIMITS, stated
 from dvs.files.format import Format
 from dvs.files.input import OnError, check_on_error, kept, one_line, read
 from dvs.files.table import format_to_read
@@ -109,18 +109,11 @@ def open(
         return read(path, format=format, on_error=on_error)
     with one_line(path):
         known = dict(chosen.attributes(path))
-        if not {"width", "height", "start_us", "stop_us"} <= set(known):
+        if not LIMITS.keys() <= known.keys():
             known = _inferred(kept(chosen.blocks(path), on_error)) | known
-        return RecordingFile(
-            path=path,
-            width=int(known["width"]),
-            height=int(known["height"]),
-            start_us=int(known["start_us"]),
-            stop_us=int(known["stop_us"]),
-            provenance=json.loads(str(known.get("provenance", "{}"))),
-            format=chosen,
-            on_error=on_error,
-        )
+        if not LIMITS.keys() <= known.keys():
+            raise InputError("no events and no sensor size; write it again with dvs.write, which keeps the size")
+        return RecordingFile(path=path, format=chosen, on_error=on_error, **stated(known))
 
 
 def _inferred(blocks: Iterator[EventArray]) -> dict[str, int]:
@@ -129,6 +122,6 @@ def _inferred(blocks: Iterator[EventArray]) -> dict[str, int]:
         (events["x"].max(), events["y"].max(), events["t"].min(), events["t"].max()) for events in blocks if events.size
     ]
     if not ends:
-        raise InputError("no events and no sensor size; write it again with dvs.write, which keeps the size")
+        return {"start_us": 0, "stop_us": 0}
     x, y, first, last = zip(*ends, strict=True)
     return {"width": int(max(x)) + 1, "height": int(max(y)) + 1, "start_us": int(min(first)), "stop_us": int(max(last))}
