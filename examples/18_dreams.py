@@ -22,6 +22,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from brian2 import defaultclock, device, ms, prefs, set_device
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from scipy.linalg import solve
 from scipy.spatial.distance import cdist
@@ -128,16 +129,22 @@ def picture(
     figure = Figure(figsize=(9, 11), layout="constrained")
     above, below = figure.subfigures(2, height_ratios=[1.7, 1])
     above.suptitle("dreams while a label is held; in orange, what else the judge took them for", color=INK, fontsize=11)
-    for digit, row in enumerate(above.subplots(10, COLUMNS + 1)):
-        for box in row:
-            box.set(xticks=[], yticks=[])
-            box.spines[:].set_visible(False)
-        row[0].text(0.5, 0.5, str(digit), ha="center", va="center", fontsize=15, color=INK, transform=row[0].transAxes)
-        for box, k in zip(row[1:], np.flatnonzero(labels == digit), strict=False):
-            box.imshow(dreamt[k].reshape(SIDE, SIDE), cmap=rising(), vmin=0, vmax=1)
+    # One picture of all: the layout of 170 axes takes seconds.
+    box, wide, high = above.subplots(), SIDE + 2, SIDE + 5
+    wall = np.zeros((10 * high, COLUMNS * wide))
+    for digit in range(10):
+        top = digit * high + 4
+        box.text(-wide / 2, top + SIDE / 2, str(digit), ha="center", va="center", fontsize=15, color=INK)
+        for column, k in enumerate(np.flatnonzero(labels == digit)[:COLUMNS]):
+            left = column * wide
+            wall[top : top + SIDE, left : left + SIDE] = dreamt[k].reshape(SIDE, SIDE)
             if verdicts[k] != digit:
-                box.spines[:].set(visible=True, color=OFF, linewidth=2)
-                box.set_title(str(verdicts[k]), color=OFF, fontsize=9, fontweight="bold", pad=2)
+                frame = {"edgecolor": OFF, "facecolor": "none", "linewidth": 2}
+                box.add_patch(Rectangle((left - 0.5, top - 0.5), SIDE, SIDE, **frame))
+                place = {"x": left + SIDE / 2, "y": top - 0.9, "ha": "center", "va": "bottom"}
+                box.text(**place, s=str(verdicts[k]), color=OFF, fontsize=9, fontweight="bold")
+    box.imshow(wall, cmap=rising(), vmin=0, vmax=1)
+    box.set_axis_off()
 
     events, t_ms = recording.events, recording.events["t"] / 1000
     below.suptitle(f"a dream of {WATCHED} that cools down, and its events", color=INK, fontsize=11)

@@ -9,8 +9,8 @@ framework with spiking neurons", PLoS Comput. Biol. 9.
 Chance keeps the pole up for 21.5 steps. After 40 000 steps, which take some five minutes, it mostly stands for the 500
 that an episode lasts at most; with luck after a third of that.
 
-    python examples/20_gym_agent.py [--steps 40000] [--seed 0] [--codegen numpy] [--output gym_agent.png]
-        [--video agent.mp4]
+    python examples/20_gym_agent.py [--steps 40000] [--watched 1500] [--seed 0] [--codegen numpy]
+        [--output gym_agent.png] [--video agent.mp4]
 """
 
 import argparse
@@ -39,10 +39,10 @@ def world() -> EventEnv:
     return EventEnv(env, sensor="ideal", crop=(0, 166, 600, 150), size=(240, 30), rise=4 * ms)
 
 
-def eyes() -> WideFields:
-    """Eyes for the upper pole and for the cart, formed while random actions were watched for half a minute."""
+def eyes(steps: int = 1500) -> WideFields:
+    """Eyes for the upper pole and for the cart, formed while so many random actions were watched."""
     # In a world of its own: in the one in which the agent is to live, the camera begins anew.
-    return decorrelated(world(), ramps(240, 30, [(0, 12), (23, 30)]), motion_tau=60 * ms, seed=1000)
+    return decorrelated(world(), ramps(240, 30, [(0, 12), (23, 30)]), motion_tau=60 * ms, steps=steps, seed=1000)
 
 
 def picture(life: Life, random: float = CHANCE) -> Figure:
@@ -66,6 +66,7 @@ def main() -> None:
     """Train, print how long the last poles stood, draw the learning curve, and film the agent if asked to."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=40_000, help="of 20 ms")
+    parser.add_argument("--watched", type=int, default=1500, help="steps of random actions that form the eyes before")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--codegen", default="auto", help="numpy for a short run: Brian2 then compiles nothing")
     parser.add_argument("--output", type=Path, default=Path("gym_agent.png"))
@@ -76,7 +77,7 @@ def main() -> None:
     defaultclock.dt = 1 * ms
 
     record = ("retina", "agent_actors") if options.video else ()
-    env, agent = world(), EventAgent(eyes(), actions=2, record=record, **LEARNING)
+    env, agent = world(), EventAgent(eyes(options.watched), actions=2, record=record, **LEARNING)
     life = train(env, agent, options.steps, seed=options.seed)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     picture(life).savefig(options.output, dpi=100)

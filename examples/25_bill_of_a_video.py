@@ -18,7 +18,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from brian2 import BrianObject, Network, ms, prefs
+from brian2 import BrianObject, Network, ms, prefs, second
 from numpy.typing import NDArray
 
 import dvs
@@ -62,14 +62,14 @@ def watching(eye: snn.EventInput) -> Network:
 
 def true_directions(looks: int) -> NDArray[np.int64]:
     """0 left, 1 right, in each look: the sign of the flow between the video's frames where anything moves."""
-    video, flow = dvs.open_video(CUP), cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    video = dvs.open_video(CUP, stop_s=looks * float(LOOK / second))
+    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     before, moved = None, np.zeros(looks)
     for t_us, frame in video:
         if before is not None:
             shift = flow.calc(before, frame, None)[..., 0]
             look = int(t_us / 1000 // (LOOK / ms))
-            if look < looks:
-                moved[look] += shift[np.abs(shift) > 0.5].sum()
+            moved[look] += shift[np.abs(shift) > 0.5].sum()
         before = frame
     return (moved > 0).astype(np.int64)
 

@@ -186,7 +186,7 @@ def heading(
         dfast_y/dt = -fast_y/tau_fast : 1
         vx : metre/second
         vy : metre/second""",
-        method="exact",
+        method="exponential_euler",  # exact, too, where each decays alone, and found without a matrix
         namespace={**with_changes("heading", defaults, parameters), "way": speed / (10 * Hz)},
         name="heading*",
     )

@@ -437,6 +437,7 @@ def test_a_rule_that_learns_by_a_clock_is_counted_in_every_step():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick_build")
 def test_a_compiled_network_is_metered_too(tmp_path):
     """Brian2's C++ standalone and its runtime: the same network, the same counts."""
     network = random_network(5)

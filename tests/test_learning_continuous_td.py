@@ -333,6 +333,7 @@ def test_critic_and_actor_learn_while_the_network_runs():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick_build")
 def test_it_is_compiled_as_one_program(tmp_path):
     set_device("cpp_standalone", directory=str(tmp_path / "code"), build_on_run=True)
     seed(8)

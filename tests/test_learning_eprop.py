@@ -46,6 +46,7 @@ def test_adaptive_neurons_give_the_classification_losses_that_nest_publishes(bat
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick_build")
 def test_standalone_learns_the_same(tmp_path):
     set_device("cpp_standalone", directory=str(tmp_path), build_on_run=True)
     try:

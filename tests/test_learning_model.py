@@ -553,10 +553,9 @@ def test_a_cache_that_cannot_be_written_is_said(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_standalone_network_does_what_the_model_does(tmp_path, monkeypatch):
+@pytest.mark.usefixtures("quick_build")
+def test_a_standalone_network_does_what_the_model_does(tmp_path):
     """C++ of Brian2: recurrence and refractoriness; sparse delayed loops; sums in the same step."""
-    monkeypatch.setitem(b2.prefs, "codegen.cpp.extra_compile_args_gcc", ["-w", "-O0", "-std=c++11"])
-    monkeypatch.setitem(b2.prefs, "devices.cpp_standalone.extra_make_args_unix", ["-j2"])
     for name in ("currents, refractory, recurrent", "sparse loops", "mean"):
         network = MODELS[name]()
         with uncompiled():

@@ -196,6 +196,7 @@ def test_after_days_of_bars_it_dreams_the_bars_of_a_label():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick_build")
 def test_learning_and_dreaming_run_in_cpp_standalone(tmp_path):
     """Weights come out that have learnt, and pixels that are on at times."""
     schedule = Schedule(days=200, eta=0.1, half=6, settle=3, tau=3)

@@ -18,6 +18,7 @@ def walkers():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick_build")
 def test_a_program_lives_by_its_seed_and_by_what_is_set():
     with snn.compiled(walkers, lambda network: network.run(20 * ms), dt=1 * ms) as program:
         group = program.made["walkers"]

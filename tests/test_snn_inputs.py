@@ -234,7 +234,7 @@ def test_memory_does_not_grow_with_the_recording(tmp_path):
 
 
 @pytest.mark.slow
-def test_ten_thousand_random_recordings_do_no_harm_and_lose_nothing():
+def test_two_thousand_random_recordings_do_no_harm_and_lose_nothing():
     """Dense, colliding, unsorted, off the sensor: refused with one error, or conserved to the last event."""
     rng = np.random.default_rng(6)
     eyes, drives, sinks = [], [], []
@@ -249,7 +249,7 @@ def test_ten_thousand_random_recordings_do_no_harm_and_lose_nothing():
         eyes.append(eye)
         sinks.append(sink)
     refused = 0
-    for number in range(10_000):
+    for number in range(2000):
         eye, drive, sink = (things[number % 3] for things in (eyes, drives, sinks))
         count = int(rng.integers(0, 60))
         t = rng.integers(0, 10 ** rng.integers(1, 5), count)
@@ -266,7 +266,7 @@ def test_ten_thousand_random_recordings_do_no_harm_and_lose_nothing():
         most_in_a_cell = np.bincount(x + 5 * events["y"]).max() if count else 0
         drive.advance((t.max(initial=0) // 1000 + 1 + most_in_a_cell) * ms)
         assert sink.n[0] + eye.dropped == count
-    assert 500 < refused < 3000
+    assert 100 < refused < 600
 
 
 def test_what_cannot_be_shown_is_said_in_one_line():
@@ -314,6 +314,7 @@ def test_a_live_source_is_seen_once_and_in_order():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick_build")
 def test_a_compiled_network_sees_another_recording_without_compiling(tmp_path):
     """Counts of the first recording, then of the second, from the same binary."""
     b2.set_device("cpp_standalone", build_on_run=False)

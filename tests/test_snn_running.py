@@ -82,6 +82,7 @@ def test_a_runner_does_what_restore_and_run_do(target):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick_build")
 def test_a_compiled_network_runs_new_samples_without_compiling():
     """The same spikes as in runtime, and the binary is the same file before and after."""
     eye, network = seeing_network()

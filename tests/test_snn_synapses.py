@@ -382,6 +382,7 @@ def test_a_shared_kernel_learns_from_all_its_places():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick_build")
 def test_convolutions_and_plasticity_are_the_same_when_compiled(tmp_path):
     """A strided convolution with delays and STDP in one network: C++ standalone gives what NumPy gives."""
     image, kernel = image_and_kernel()
