@@ -57,19 +57,33 @@ def appearing(target: Path, overwrite: bool) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
         raise
     with clear_errors(target):
-        _publish(temporary, target, overwrite)
-
-
-def _publish(temporary: Path, target: Path, overwrite: bool) -> None:
-    if not overwrite:
         try:
-            # Claim the name first: a rename alone would replace a file that appeared meanwhile.
-            target.touch(exist_ok=False)
+            take_name(temporary, target, overwrite)
         except FileExistsError as error:
             raise OutputError(f"{target} appeared meanwhile; what was made is kept in {temporary}") from error
-    if temporary.is_dir():
-        target.unlink(missing_ok=True)  # a folder does not take the place of a file
-    temporary.replace(target)
+
+
+def take_name(made: Path, target: Path, overwrite: bool) -> None:
+    """Give a complete file, or a folder of files, its own name in one step.
+
+    Raises `FileExistsError` for one that appeared there meanwhile, unless `overwrite`.
+    """
+    if not overwrite:
+        # Claim the name first: a rename alone would replace a file that appeared meanwhile.
+        target.touch(exist_ok=False)
+    try:
+        if made.is_dir():
+            target.unlink(missing_ok=True)  # a folder does not take the place of a file
+        made.replace(target)
+    except OSError:
+        if not overwrite:
+            target.unlink(missing_ok=True)
+        raise
+
+
+def size_bytes(path: Path) -> int:
+    """Of a file, or of all files in a folder."""
+    return path.stat().st_size if path.is_file() else sum(each.stat().st_size for each in path.iterdir())
 
 
 @contextmanager

@@ -258,8 +258,22 @@ def _listed(path: Path, suffixes: Sequence[str], labels: Labels) -> Iterator[tup
         return
     if labels != FROM_FOLDERS and not callable(labels):
         raise ParameterError(f"labels is {labels!r}, expected {FROM_FOLDERS!r} or a function of the path")
-    files = [file for file in sorted(path.rglob("*")) if file.is_file() and file.name.lower().endswith(tuple(suffixes))]
-    shown = [file for file in files if not any(part.startswith(".") for part in file.relative_to(path).parts)]
+    lists = [*sorted(path.glob("labels.csv")), *sorted(path.glob("labels-*-of-*.csv"))]  # of convert-video --labels
+    if lists and labels == FROM_FOLDERS:
+        # A video that changed its shard is in two of them.
+        yield from {file: (file, label) for each in lists for file, label in _of_manifest(each, labels)}.values()
+        return
+    folders = tuple(suffix for item in FORMATS if item.folder for suffix in item.suffixes)
+    files = [
+        file
+        for file in sorted(path.rglob("*"))
+        if file.name.lower().endswith(tuple(suffixes)) and (file.is_file() or file.name.lower().endswith(folders))
+    ]
+    shown = [
+        file
+        for file in files
+        if file not in lists and not any(part.startswith(".") for part in file.relative_to(path).parts)
+    ]
     in_folders = [file.parent != path for file in shown]
     for file, inside in zip(shown, in_folders, strict=True):
         if callable(labels):
@@ -274,6 +288,10 @@ def _listed(path: Path, suffixes: Sequence[str], labels: Labels) -> Iterator[tup
 
 def _of_manifest(path: Path, labels: Labels) -> Iterator[tuple[Path, str | int]]:
     for number, row in _rows(path):
+        if "output" in row and row.get("status") != "done":
+            continue
+        if "output" in row:  # the manifest of convert-video
+            row = {**row, "path": row["output"]}
         if not isinstance(row.get("path"), str) or (row.get("label") is None and not callable(labels)):
             raise InputError(f"{path}, line {number}: {dict(row)}, expected the fields path and label")
         file = path.parent / row["path"]

@@ -766,3 +766,24 @@ def test_a_cluster_finishes_a_set_though_a_worker_is_killed(folder):
     assert len(lines()) == 7
     assert all(digest(f"out/{each['output']}") == each["output_sha256"] for each in lines() if each["events"])
     assert files() == [*(f"{number}.h5" for number in range(6)), "manifest.jsonl"]
+
+
+def test_recordings_that_are_folders_are_made_and_found_again(here):
+    """EVREAL is a folder for each recording; a second run has nothing to do."""
+    convert("in", "-o", "out", "--recursive", "--format", "evreal")
+    assert len(read("out/cat/a.evreal")) > 0
+    assert set(statuses().values()) == {"done"}
+    before = {path: path.stat().st_mtime_ns for path in Path("out").rglob("*.npy")}
+    convert("in", "-o", "out", "--recursive", "--format", "evreal", "--resume")
+    assert before == {path: path.stat().st_mtime_ns for path in Path("out").rglob("*.npy")}
+
+
+def test_a_source_that_is_not_there_is_no_set(here):
+    """Nothing is written: it is a slip of the pen."""
+    said = convert("nothing", "-o", "out", "--recursive", code=2).output
+    assert "nothing does not exist; give a video, a folder, a pattern or a list" in said
+    assert not Path("out").exists()
+
+
+def test_a_folder_of_folders_asks_for_recursive(here):
+    assert "or --recursive to search its folders" in convert("in", "-o", "out", code=2).output

@@ -89,6 +89,40 @@ def test_a_manifest_names_recordings_and_labels(folder, suffix):
     assert [data.classes[target] for target in data.targets] == ["0", "3", "6"]
 
 
+def test_a_folder_that_convert_video_made_has_the_labels_of_its_list(folder):
+    """labels.csv, as `--labels from-folders` leaves it, counts, and is no recording itself."""
+    (folder / "labels.csv").write_text("path,label\nwave/0.txt,bye\nclap/0.h5,applause\n")
+    (folder / "manifest.jsonl").write_text("")
+    data = EventFolder(folder)
+    assert (data.classes, data.targets) == (["applause", "bye"], [1, 0])
+    assert len(EventFolder(folder, labels=lambda path: 0)) == 4
+
+
+def test_shards_are_one_data_set_with_the_same_classes(folder):
+    """A part of its own would number what it has: dog alone would be class 0."""
+    (folder / "labels-1-of-2.csv").write_text("path,label\nwave/0.txt,dog\n")
+    (folder / "labels-2-of-2.csv").write_text("path,label\nclap/0.h5,cat\nwave/0.txt,dog\n")
+    data = EventFolder(folder)
+    assert (data.classes, data.targets) == (["cat", "dog"], [1, 0])
+
+
+def test_a_manifest_of_convert_video_lists_what_is_done(folder):
+    rows = [
+        {"output": "wave/0.txt", "label": "a", "status": "done"},
+        {"output": "clap/broken.h5", "label": "b", "status": "failed"},
+    ]
+    (folder / "manifest.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert EventFolder(folder / "manifest.jsonl").classes == ["a"]
+
+
+def test_folders_of_files_are_recordings(tmp_path):
+    (tmp_path / "one").mkdir()
+    files.write(tmp_path / "one" / "a.evreal", a_recording(0))
+    data = EventFolder(tmp_path)
+    assert len(data) == 1
+    np.testing.assert_array_equal(data[0][0], a_recording(0).events)
+
+
 def test_labels_may_come_from_a_function(folder):
     data = EventFolder(folder, labels=lambda path: path.suffix)
     assert data.classes == [".h5", ".npz", ".txt"]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dvs.batch.tasks import Task
 
 _LINE_EVERY_S = 10.0
+_ERROR = 40  # letters
 _ROWS = 30  # of a table; a larger set has its failures there
 
 
@@ -100,7 +101,7 @@ def _progress(tally: "Tally") -> float:
 
 def _words(tally: "Tally") -> list[str]:
     words = [f"{tally.failed} failed"] if tally.failed else []
-    words.append(with_prefix(tally.events, "ev"))
+    words.append(with_prefix(tally.events, "ev") if _progress(tally) > 0 else "starting")
     # What was skipped took no time.
     worked = _progress(tally) - tally.skipped
     if worked > 0:
@@ -120,7 +121,7 @@ def batch_text(batch: "Batch", tally: "Tally") -> str:
     counts = {"done": tally.done, "failed": tally.failed, "unchanged": tally.skipped, "left": tally.left}
     sums = [
         ("videos", ", ".join(f"{count:,} {word}" for word, count in counts.items() if count) or "none"),
-        ("events", f"{tally.events:,}"),
+        ("new events", f"{tally.events:,}"),
         *([("warnings", f"for {warned:,} videos, in the manifest")] if warned else []),
         ("took", time_text(tally.seconds * 1e6)),
         ("written", str(batch.folder)),
@@ -149,6 +150,8 @@ def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
     events = "" if record["events"] is None else f"{record['events']:,}"
     took = time_text(record["seconds"] * 1e6) if record["status"] == "done" else ""
     wrong = (record["error"] or "").removeprefix(record["source"]).strip()
+    if len(wrong) > _ERROR:  # all of it stands above the table, and in the manifest
+        wrong = f"{wrong[: _ERROR - 1]}…"
     return record["source"], status, events, took, wrong
 
 

@@ -58,7 +58,8 @@ def is_set(source: str) -> bool:
     """
     path = Path(source)
     if path.is_dir():
-        return bool(_parts(path)[0])
+        videos, has_images, folders = _parts(path)
+        return bool(videos) or (bool(folders) and not has_images)
     return _is_list(path) or _is_pattern(source)
 
 
@@ -120,8 +121,10 @@ def _from_source(source: str, recursive: bool, leave_out: Path | None) -> Iterat
     elif path.is_dir():
         inside = recursive or _parts(path)[0]
         yield from _from_folder(path, _place(path) if inside else _place(path).parent, recursive, leave_out)
-    else:
+    elif path.exists():
         yield _Found(root=_place(path).parent, path=path)
+    else:
+        raise InputError(f"{source} does not exist; give a video, a folder, a pattern or a list")
 
 
 def _from_folder(folder: Path, root: Path, recursive: bool, leave_out: Path | None) -> Iterator[_Found]:

@@ -11,7 +11,7 @@ from typing import Any
 from dvs.batch.tasks import Task, hash_of
 from dvs.conversion import Conversion, Progress, prepare, run
 from dvs.errors import InputError, MicrosaccadeError, OutputError
-from dvs.new_file import clear_errors, refuse_existing
+from dvs.new_file import clear_errors, refuse_existing, take_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,10 +68,7 @@ def publish(task: Task, outcome: Outcome) -> Outcome:
     try:
         for target in task.conversion.targets:
             with clear_errors(target):
-                if not task.conversion.overwrite:
-                    # Claim the name first: a rename alone would replace a file that appeared meanwhile.
-                    target.touch(exist_ok=False)
-                (outcome.parts / target.name).replace(target)
+                take_name(outcome.parts / target.name, target, task.conversion.overwrite)
     except OutputError as error:
         return failed(task, str(error), seconds=outcome.record["seconds"])
     finally:
@@ -127,7 +124,7 @@ def _is_unchanged(task: Task, hashes: Mapping[str, str]) -> bool:
     """Whether a record of before speaks of this video, these settings and the files that are there."""
     if any(task.before.get(name) != value for name, value in hashes.items()):
         return False
-    if not all(target.is_file() for target in task.conversion.targets):
+    if not all(target.exists() for target in task.conversion.targets):
         return False
     return task.before.get("output_sha256") == hash_of(task.conversion.outputs[0].path)
 
