@@ -2,7 +2,9 @@
 
 import re
 import sys
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -57,7 +59,8 @@ class Command(click.Command):
             return super().main(*args, standalone_mode=False, **kwargs)
         code, message = 2, None
         try:
-            code = super().main(*args, standalone_mode=False, **kwargs) or 0
+            with self._told_once():
+                code = super().main(*args, standalone_mode=False, **kwargs) or 0
         except click.ClickException as error:
             message = error.format_message()
         except MicrosaccadeError as error:
@@ -74,6 +77,21 @@ class Command(click.Command):
             click.echo(f"{self.name}: {' '.join(message.split())}", err=True)
         sys.exit(code)
 
+    @contextmanager
+    def _told_once(self) -> Iterator[None]:
+        """Warnings are lines for people, each once."""
+        told = set()
+
+        def tell(message: Warning | str, *about: Any) -> None:
+            text = " ".join(str(message).split())
+            if text not in told:
+                told.add(text)
+                click.echo(f"{self.name}: warning: {text}", err=True)
+
+        with warnings.catch_warnings():
+            warnings.showwarning = tell
+            yield
+
 
 class Margins(click.ParamType):
     """(left, right, top, bottom)."""
@@ -86,3 +104,22 @@ class Margins(click.ParamType):
         if len(numbers) != 4 or not all(number.isdecimal() for number in numbers):
             self.fail(f"{value!r} are not four margins; write 100,100,0,0 (left, right, top, bottom)", param, ctx)
         return tuple(map(int, numbers))
+
+
+class Size(click.ParamType):
+    """(width, height), or a word that may stand for it, and means something."""
+
+    name = "WxH"
+
+    def __init__(self, word: str | None = None, meaning: str = "") -> None:
+        self._word, self._meaning = word, meaning
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int] | str:
+        """The size, or a complaint."""
+        if value == self._word:
+            return value
+        found = re.fullmatch(r"(\d+)x(\d+)", value.lower())
+        if found is None:
+            other = "" if self._word is None else f", or {self._word} {self._meaning}"
+            self.fail(f"{value!r} is no size; write 346x260{other}", param, ctx)
+        return int(found[1]), int(found[2])

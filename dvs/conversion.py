@@ -25,7 +25,7 @@ from dvs.files.table import format_to_write
 from dvs.frames import Frames
 from dvs.interpolation import interpolate
 from dvs.luminance import DARK_OFFSET
-from dvs.new_file import clear_errors, refuse_existing
+from dvs.new_file import clear_errors, refuse_existing, size_bytes
 from dvs.observers import Gate, MotionWatch, ReportNotes, Tally
 from dvs.preview import Preview
 from dvs.sensors import Sensor, load_sensor
@@ -116,6 +116,12 @@ class Plan:
     notes: tuple[str, ...]
     memory_bytes: int
 
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """What the outputs do not hold, in words."""
+        formats = [(output.path, format_to_write(output.path, output.format)) for output in self.conversion.outputs]
+        return tuple(f"{path} does not hold {item.lost}; .h5 and .npz do" for path, item in formats if item.lost)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
@@ -171,7 +177,7 @@ class Result:
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON values."""
         derived = {name: getattr(self, name) for name in ("rate_hz", "rate_per_pixel_hz", "on_share", "speed")}
-        files = [{"path": str(path), "bytes": path.stat().st_size} for path in self.files]
+        files = [{"path": str(path), "bytes": size_bytes(path)} for path in self.files]
         return {**asdict(self), **derived, "files": files}
 
 
@@ -378,7 +384,7 @@ def run(
         dropped=tally.dropped,
         seconds=time.perf_counter() - began_s,
         files=conversion.targets,
-        notes=plan.notes,
+        notes=(*plan.notes, *plan.losses),
         warnings=tuple(warnings),
         partial=partial,
     )

@@ -9,12 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dvs.command import Command, Margins, Option
+from dvs.command import Command, Margins, Option, Size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dvs.files.format import Format
+
 PROGRAM = "convert-events"
+
+_CHANGES = {
+    "start_s": "--start", "stop_s": "--stop", "rebase": "--rebase", "crop": "--crop", "polarity": "--polarity",
+    "hot_pixels": "--hot-pixels", "refractory_us": "--refractory", "denoise_us": "--denoise",
+    "downsample": "--downsample", "size": "--size",
+}  # fmt: skip
 
 _HELP = """Turn a file of events into others, or say what is in it.
 
@@ -53,6 +61,7 @@ def _options() -> list[click.Parameter]:
                help="File to write; can be repeated. Without one, SOURCE is only described."),
         option(files, "--format", metavar="NAME", help="Of the outputs, whatever their suffix."),
         option(files, "--from", "source_format", metavar="NAME", help="Of SOURCE, whatever its suffix."),
+        option(files, "--size", type=Size(), metavar="WxH", help="Of the sensor, where SOURCE does not say it."),
         option(files, "--formats", is_flag=True, help="List the formats."),
         option(files, "--overwrite", is_flag=True, help="Replace files that exist."),
         option(files, "--keep-good", is_flag=True, help="Of a damaged file, take what is in front of the damage."),
@@ -83,6 +92,8 @@ def convert_events(**options: Any) -> int:
     if options["source"] is None:
         raise click.UsageError(f"no SOURCE is given; {PROGRAM} --help says what it can be")
     if not options["outputs"]:
+        if changes := [name for name in _CHANGES if options[name] not in (None, False)]:
+            raise click.UsageError(f"{_CHANGES[changes[0]]} changes events; give a file for them: -o FILE")
         _describe(options["source"], options)
         return 0
     from dvs.event_conversion import EventConversion
@@ -99,13 +110,15 @@ def convert_events(**options: Any) -> int:
     with _progress(options["quiet"]) as progress:
         result = convert(EventConversion(**given), progress)
     for path, lost in result.lost.items():
-        click.echo(f"{PROGRAM}: {path} does not hold {_words(lost)}; .h5 and .npz do", err=True)
+        click.echo(f"{PROGRAM}: {path} does not hold {lost}; .h5 and .npz do", err=True)
     if options["as_json"]:
         click.echo(json.dumps(result.to_dict(), indent=2))
     elif not options["quiet"]:
         click.echo(_result_text(result))
     if options["info"]:
         for path in result.files:
+            if not options["as_json"]:
+                click.echo("")
             _describe(path, options | {"source_format": options["format"]})
     return 0
 
@@ -115,19 +128,27 @@ def _describe(path: Path, options: dict[str, Any]) -> None:
     from dvs import statistics
     from dvs.files import recording_file
     from dvs.files.table import format_to_read
+    from dvs.new_file import size_bytes
 
     name = options["source_format"]
     source = recording_file.open(path, format=name, on_error=_on_error(options))
+    chosen = format_to_read(path, name)
     record = {
         "file": str(path),
-        "format": format_to_read(path, name).name,
-        "bytes": path.stat().st_size if path.is_file() else sum(each.stat().st_size for each in path.iterdir()),
+        "format": chosen.name,
+        "bytes": size_bytes(path),
+        "size_is_stated": _states_size(chosen, path),
         "start_us": source.start_us,
         "stop_us": source.stop_us,
         **statistics.summary(source).to_dict(),
         "provenance": dict(source.provenance),
     }
     click.echo(json.dumps(record, indent=2) if options["as_json"] else _info_text(record))
+
+
+def _states_size(item: "Format", path: Path) -> bool:
+    """Whether the file itself says how large the sensor is."""
+    return "size" not in item.loses if item.attributes is None else "width" in item.attributes(path)
 
 
 def _on_error(options: dict[str, Any]) -> str:
@@ -140,8 +161,10 @@ def _info_text(record: dict[str, Any]) -> str:
 
     start_s, stop_s = record["start_us"] / 1e6, record["stop_us"] / 1e6
     active = f"{100 * record['active_share']:.3g} % of the pixels fired"
+    if not record["size_is_stated"]:
+        active += ", up to the outermost event, as the file names no sensor: --size sets it"
     rows = [
-        ("file", record["file"], f"{record['format']}, {with_prefix(record['bytes'], 'B')}"),
+        ("format", record["format"], with_prefix(record["bytes"], "B")),
         ("sensor", f"{record['width']}x{record['height']}", active),
         ("time", time_text(1e6 * record["duration_s"]), f"from {start_s:.6f} s to {stop_s:.6f} s"),
         ("events", f"{record['events']:,}", f"{100 * record['on_share']:.1f} % ON" if record["events"] else ""),
@@ -151,11 +174,12 @@ def _info_text(record: dict[str, Any]) -> str:
     if program := record["provenance"].get("program"):
         rows.append(("from", f"{program} {record['provenance'].get('version', '')}".strip(),
                      str(record["provenance"].get("source", ""))))  # fmt: skip
-    return "\n".join(aligned(rows))
+    return "\n".join([record["file"], *aligned(rows)])
 
 
 def _result_text(result: Any) -> str:
     from dvs.charts import time_text, with_prefix
+    from dvs.new_file import size_bytes
     from dvs.terminal import aligned
 
     kept = 100 * result.events_out / result.events_in if result.events_in else 100
@@ -163,19 +187,9 @@ def _result_text(result: Any) -> str:
         ("events", f"{result.events_out:,}", f"{kept:.3g} % of {result.events_in:,} in this part"),
         ("sensor", f"{result.width}x{result.height}", ""),
         ("time", time_text(result.stop_us - result.start_us), f"from {result.start_us / 1e6:.6f} s"),
-        *(("written", str(path), with_prefix(_size(path), "B")) for path in result.files),
+        *(("written", str(path), with_prefix(size_bytes(path), "B")) for path in result.files),
     ]
     return "\n".join(aligned(rows))
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else sum(each.stat().st_size for each in path.iterdir())
-
-
-def _words(lost: tuple[str, ...]) -> str:
-    words = {"size": "the sensor size", "span": "the watched span", "provenance": "where the events come from",
-             "polarity": "ON and OFF"}  # fmt: skip
-    return ", ".join(words[each] for each in lost)
 
 
 def _formats_text() -> str:
@@ -185,7 +199,7 @@ def _formats_text() -> str:
     rows = [("name", "suffix", "", "does not hold")]
     for item in FORMATS:
         ways = "read and written" if item.write is not None else "read"
-        rows.append((item.name, " ".join(item.suffixes), ways, _words(item.loses) if item.loses else ""))
+        rows.append((item.name, " ".join(item.suffixes), ways, item.lost if item.write is not None else ""))
     return "\n".join(aligned(rows))
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dvs import v2e_options
-from dvs.command import INTERRUPTED, Command, Margins, Option
+from dvs.command import INTERRUPTED, Command, Margins, Option, Size
 from dvs.errors import InputError, ParameterError
 from dvs.sensors import Sensor, load_sensor, parse_setting
 from dvs.v2e_options import modern_name
@@ -58,21 +58,6 @@ Examples:
 """
 
 _EPILOGUE = f"Underscores are as good as hyphens. The names of v2e work too: {v2e_options.NAMES}."
-
-
-class _Size(click.ParamType):
-    """(width, height), or the word native."""
-
-    name = "WxH"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int] | str:
-        """The size, or a complaint."""
-        if value == "native":
-            return value
-        found = re.fullmatch(r"(\d+)x(\d+)", value.lower())
-        if found is None:
-            self.fail(f"{value!r} is no size; write 346x260, or native for that of the video", param, ctx)
-        return int(found[1]), int(found[2])
 
 
 class _Shard(click.ParamType):
@@ -148,7 +133,7 @@ def _options() -> list[click.Parameter]:
         option(sensor, "--sensor", metavar="NAME|FILE", help="Preset or .toml file.  [default: custom]"),
         option(sensor, "--list-sensors", is_flag=True,
                help="List the presets; with --sensor, all numbers of one."),
-        option(sensor, "--size", type=_Size(), metavar="WxH|native",
+        option(sensor, "--size", type=Size("native", "for that of the video"), metavar="WxH|native",
                help="Size of the sensor in pixels; native: that of the video. Other frames are cut to its "
                "aspect, around the centre, and resized."),
         option(sensor, "--theta-on", type=float, metavar="LN", help="Threshold of ON events, ln units."),
@@ -235,7 +220,7 @@ def convert_video(**options: Any) -> int:
         _dry_run(plan, as_json=options["as_json"])
         return 0
     if not options["quiet"]:
-        for note in plan.notes:
+        for note in (*plan.notes, *plan.losses):
             click.echo(f"{PROGRAM}: {note}", err=True)
     return _run(plan, quiet=options["quiet"], as_json=options["as_json"])
 
@@ -315,7 +300,7 @@ def _dry_run(plan: "Plan", *, as_json: bool) -> None:
         "files": [str(path) for path in plan.conversion.targets],
         "forecast": None if expected is None else asdict(expected),
         "memory_bytes": plan.memory_bytes,
-        "notes": plan.notes,
+        "notes": [*plan.notes, *plan.losses],
         "warnings": warnings,
         "parameters": plan.settings.to_dict(),
     }

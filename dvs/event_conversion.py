@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from dvs.files import recording_file
 from dvs.files.input import OnError
 from dvs.files.output import open_writer
 from dvs.files.recording_file import RecordingFile
-from dvs.files.table import format_to_write
+from dvs.files.table import format_to_read, format_to_write
 from dvs.transforms import Crop, Denoise, Downsample, DropPixel, OnlyPolarity, RefractoryPeriod, Streamed
 
 
@@ -22,7 +22,8 @@ from dvs.transforms import Crop, Denoise, Downsample, DropPixel, OnlyPolarity, R
 class EventConversion:
     """What becomes of a file of events, in the order of the fields.
 
-    source, format: the file, and its format where content and suffix do not say. outputs: each a path and a format, or
+    source, format: the file, and its format where content and suffix do not say. size: width and height of the sensor,
+    for a file that does not say, or says it wrongly. outputs: each a path and a format, or
     None for that of the suffix. start_s, stop_s: the part of time that is kept, since the beginning of the recording;
     rebase: where it begins becomes time 0. polarity: 1 only ON, 0 only OFF. crop: pixels that are cut off at the left,
     right, top and bottom. hot_pixels: pixels that fire far more often than others are dropped
@@ -33,6 +34,7 @@ class EventConversion:
     source: Path
     outputs: tuple[tuple[Path, str | None], ...]
     format: str | None = None
+    size: tuple[int, int] | None = None
     start_s: float | None = None
     stop_s: float | None = None
     rebase: bool = False
@@ -64,7 +66,7 @@ class EventResult:
     start_us: int
     stop_us: int
     files: tuple[Path, ...]
-    lost: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    lost: dict[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
@@ -79,10 +81,15 @@ def convert_events(conversion: EventConversion, progress: Callable[[float], None
     that leaves nothing.
     """
     source = recording_file.open(conversion.source, format=conversion.format, on_error=conversion.on_error)
+    if conversion.size is not None:
+        source = replace(source, width=conversion.size[0], height=conversion.size[1])
     start_us, stop_us = _span(conversion, source)
     width, height, steps = _steps(conversion, source)
     shift_us = -start_us if conversion.rebase else 0
     formats = [format_to_write(path, name) for path, name in conversion.outputs]
+    places = [path.resolve() for path, _ in conversion.outputs]
+    if twice := next((path for path in places if places.count(path) > 1), None):
+        raise ParameterError(f"{twice} is named twice; give each output a name of its own")
     states = [step.start() for step in steps]
     events_in = events_out = 0
     with ExitStack() as stack:
@@ -113,7 +120,7 @@ def convert_events(conversion: EventConversion, progress: Callable[[float], None
         start_us=start_us + shift_us,
         stop_us=stop_us + shift_us,
         files=tuple(path for path, _ in conversion.outputs),
-        lost={str(path): item.loses for (path, _), item in zip(conversion.outputs, formats, strict=True) if item.loses},
+        lost={str(path): item.lost for (path, _), item in zip(conversion.outputs, formats, strict=True) if item.loses},
     )
 
 
@@ -173,5 +180,6 @@ def _through(steps: list[Streamed], states: list[Any], events: EventArray) -> tu
 def _provenance(conversion: EventConversion, source: Recording | RecordingFile) -> dict[str, Any]:
     """What the source says, with what was done to it on top."""
     done = {name: value for name, value in asdict(conversion).items() if name not in ("outputs", "overwrite")}
+    done["format"] = format_to_read(conversion.source, conversion.format).name
     done |= {"program": "microsaccade", "version": version("microsaccade"), "source": conversion.source.name}
     return {**source.provenance, "converted": [*source.provenance.get("converted", []), done]}

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from dvs.charts import time_text, with_prefix
+from dvs.new_file import size_bytes
 from dvs.sensors import Sensor, describe, load_sensor, sensor_names
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def summary_text(result: "Result") -> str:
         ("duration", time_text(result.duration_s * 1e6), frames),
         ("speed", f"{result.speed:.3g}x real time", f"took {time_text(result.seconds * 1e6)}"),
     ]
-    files = [f"{path}, {with_prefix(path.stat().st_size, 'B')}" for path in result.files]
+    files = [f"{path}, {with_prefix(size_bytes(path), 'B')}" for path in result.files]
     return "\n".join([*aligned(rows), *aligned(_labelled("written ", files))])
 
 
@@ -140,6 +141,7 @@ def plan_text(plan: "Plan", forecast: "Forecast | None") -> str:
     for number, size in enumerate(sizes):
         targets[number] += f", about {with_prefix(size, 'B')}"
     expected += _labelled("to write", targets)
+    expected += _labelled("lost", list(plan.losses))
     sensor = sensor_text(plan.settings.sensor)
     return "\n".join([*aligned(about), "", sensor, "", *aligned(expected), "", "Nothing was written."])
 

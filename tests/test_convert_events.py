@@ -167,3 +167,45 @@ def test_the_formats_are_listed():
     assert done.exit_code == 0
     assert "dsec" in done.output
     assert ".npz" in done.output
+
+
+@pytest.mark.parametrize("option", [["--start", "0.01"], ["--denoise", "1000"], ["--rebase"], ["--downsample", "2"]])
+def test_a_change_without_a_file_for_it_is_refused(source, option):
+    """It would describe what is in the whole file, and not say so."""
+    result = CliRunner().invoke(main, [str(source), *option])
+    assert result.exit_code == 2
+    assert f"{option[0]} changes events; give a file for them: -o FILE" in result.output
+
+
+def test_an_output_that_is_named_twice_is_refused(source, tmp_path):
+    target = tmp_path / "a.h5"
+    with pytest.raises(ParameterError, match=r"a\.h5 is named twice"):
+        convert_events(EventConversion(source=source, outputs=((target, None), (target, "npz"))))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["source.h5"]
+
+
+@pytest.mark.filterwarnings("default:the rest is lost")
+def test_what_is_lost_at_damage_is_one_line(tmp_path):
+    """Not Python's warning with a line of source."""
+    path = tmp_path / "cut.csv"
+    path.write_text("t,x,y,p\n1,2,3,0\n2,2,3,1\n3,2")
+    result = CliRunner().invoke(main, [str(path), "--keep-good", "-o", str(tmp_path / "kept.h5")])
+    assert result.exit_code == 0
+    assert result.output.count("convert-events: warning: the rest is lost: ") == 1
+    assert len(dvs.read(tmp_path / "kept.h5")) == 2
+
+
+def test_a_sensor_that_a_file_does_not_name_can_be_given(tmp_path):
+    """Else it ends at the outermost event, which is said."""
+    path, target = tmp_path / "bare.csv", tmp_path / "sized.h5"
+    path.write_text("t,x,y,p\n1,2,3,0\n2,20,3,1\n")
+    said = CliRunner().invoke(main, [str(path)]).output
+    assert "21x4" in said
+    assert "up to the outermost event, as the file names no sensor" in said
+    assert json.loads(CliRunner().invoke(main, [str(path), "--json"]).output)["size_is_stated"] is False
+    result = CliRunner().invoke(main, [str(path), "-o", str(target), "--size", "346x260"])
+    assert result.exit_code == 0, result.output
+    assert (dvs.read(target).width, dvs.read(target).height) == (346, 260)
+    small = CliRunner().invoke(main, [str(path), "-o", str(tmp_path / "b.h5"), "--size", "10x10"])
+    assert small.exit_code == 2
+    assert "outside the 10x10 sensor" in small.output

@@ -360,7 +360,7 @@ def test_text_of_others_is_understood(text, tmp_path):
     [
         ("a,b,c,d\n1,2,3,4\n", "has the columns a, b, c, d; expected t, x, y and p"),
         ("t,x,y,p\n1,2,3,4\n", r"polarities are \[4\], expected 0/1 or -1/\+1"),
-        ("t,x,y,p\n1,2,3\n", "cannot be read: .*column"),
+        ("t,x,y,p\n1,2,3\n", "has no event in line 2: .*column"),
         ("t,x,y,p\n1,2,3,one\n", "could not convert string 'one'"),
         ("t,x,y,p\n1,2,3,0\n1.5,2,3,0\n", "could not convert string '1.5'"),
         (
@@ -370,7 +370,8 @@ def test_text_of_others_is_understood(text, tmp_path):
         ("t,x,y,p\n1,-2,3,0\n", "x = -2, outside"),
         ("nan 1 1 1\n", "has the columns nan, 1, 1, 1"),
         ("1e300 1 1 1\n", "not a number of seconds below 142 years"),
-        ("", "no events and no sensor size"),
+        ("t,x,y,p\n", "no events and no sensor size"),
+        ("", "is empty; write the recording again"),
     ],
 )
 def test_text_that_is_no_events_is_refused_in_one_line(text, reason, tmp_path):
@@ -439,16 +440,51 @@ def test_a_damaged_header_of_aedat4_is_no_crash(tmp_path, capfd):
 def test_what_is_no_file_cannot_be_opened(tmp_path):
     with pytest.raises(InputError, match="cannot be opened"):
         read(tmp_path / "nothing.h5")
-    with pytest.raises(FormatError, match="is a folder without"):
+    with pytest.raises(FormatError, match="is a folder, and not one of files that make up a recording"):
         read(tmp_path)
+
+
+def test_the_good_lines_of_a_text_can_be_kept(tmp_path):
+    """100,000 events, more than one block, then a line that breaks off."""
+    path = tmp_path / "cut.csv"
+    lines = [f"{t},{t % 30},{t % 20},{t % 2}" for t in range(100_000)]
+    path.write_text("t,x,y,p\n" + "\n".join(lines) + "\n100000,3")
+    with pytest.raises(FormatError, match="has no event in line 100002"):
+        read(path)
+    with pytest.warns(UserWarning, match="the rest is lost: .* line 100002"):
+        kept = read(path, on_error="keep")
+    assert (len(kept), int(kept.events["t"][-1])) == (100_000, 99_999)
+
+
+def test_a_large_text_is_read_with_flat_memory(tmp_path):
+    """A million events in 12 MB of text, in memory a block at a time: below 50 bytes for each of 65,536."""
+    path = tmp_path / "large.txt"
+    path.write_text("".join(f"{t} {t % 30} {t % 20} {t % 2}\n" for t in range(300_000)))
+    opened = dvs.open(path)
+    tracemalloc.start()
+    count = sum(block.size for block in opened.blocks())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == 300_000
+    assert peak < 20e6
 
 
 # Names of formats
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"), [("evt3", "evt3"), ("evt2.csv", "evt2"), ("dsec.raw", "dsec"), ("aedat4.bin", "aedat4")]
+)
+def test_the_content_decides_where_a_suffix_does_not(name, kind, tmp_path):
+    """No suffix, or a wrong one: the mark at the beginning says what a file is."""
+    recording = random_recording(1000)
+    write(tmp_path / name, recording, format=kind)
+    np.testing.assert_array_equal(read(tmp_path / name).events, recording.events)
+
+
 @pytest.mark.parametrize("path", ["events.xyz", "events", "events.aedat5"])
 def test_an_unknown_suffix_names_the_known_ones(path, tmp_path):
-    (tmp_path / path).touch()
+    (tmp_path / path).write_bytes(bytes(range(200)))
     with pytest.raises(FormatError, match=r"expected one of .h5, .hdf5, .v2e.h5, .*\.aedat4"):
         read(tmp_path / path)
     with pytest.raises(FormatError, match=r"expected one of .h5, .hdf5, .v2e.h5, .*\.aedat4"):

@@ -69,6 +69,7 @@ FORMAT = prophesee.format_of_words(
     suffixes=(".dat",),
     write=write,
     recognises=recognises,
+    signed=False,
     first_us=0,
     last_us=2**32 - 1,
     largest=(SIDE, SIDE),

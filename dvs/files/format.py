@@ -12,6 +12,13 @@ from dvs.files.spool import Spool
 Loss = Literal["size", "span", "provenance", "polarity"]
 """What a file may lack: sensor size, watched span, where the events come from, ON and OFF."""
 
+_LOST = {
+    "size": "the sensor size",
+    "span": "the watched span",
+    "provenance": "where the events come from",
+    "polarity": "ON and OFF",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Format:
@@ -41,4 +48,10 @@ class Format:
     largest: tuple[int, int] = (2**15 - 1, 2**15 - 1)  # width and height
     loses: tuple[Loss, ...] = ()
     folder: bool = False  # of files
+    signed: bool = True  # whether `recognises` finds a mark that no file of another kind has
     requires: str | None = None  # a module of the extra "formats"
+
+    @property
+    def lost(self) -> str:
+        """What it loses, in words; "" for nothing."""
+        return ", ".join(_LOST[each] for each in self.loses)

@@ -164,4 +164,6 @@ def recognises(path: Path) -> bool:
         return file.read(len(MARKS[0])) in MARKS
 
 
-FORMAT = Format(name="mat", suffixes=(".mat",), recognises=recognises, blocks=blocks)
+FORMAT = Format(
+    name="mat", suffixes=(".mat",), recognises=recognises, blocks=blocks, loses=("size", "span", "provenance")
+)  # fmt: skip

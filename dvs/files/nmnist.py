@@ -73,6 +73,7 @@ FORMAT = Format(
     name="nmnist",
     suffixes=(".bin",),
     recognises=recognises,
+    signed=False,
     write=write,
     blocks=blocks,
     first_us=0,

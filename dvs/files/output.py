@@ -74,7 +74,8 @@ def open_writer(
     for name, size, largest in zip(("width", "height"), (width, height), chosen.largest, strict=True):
         if not 0 < size <= largest:
             raise ParameterError(
-                f"{name} is {size}, expected 1 to {largest} pixels in {chosen.name}; write .h5 or .npz, or crop"
+                f"{target}: {name} is {size}, expected 1 to {largest} pixels in {chosen.name}; write .h5 or .npz, crop "
+                "(--crop), or make it smaller (--size, --downsample)"
             )
     refuse_existing(target, overwrite)
     with clear_errors(target):
@@ -123,8 +124,8 @@ class Writer:
         for t_us in (first_us, last_us):
             if not self._format.first_us <= t_us <= self._format.last_us:
                 raise InputError(
-                    f"an event is at {t_us} us; {self._format.name} holds {self._format.first_us} to "
-                    f"{self._format.last_us} us: write .h5 or .npz, or shift the times"
+                    f"{self._target}: an event is at {t_us} us; {self._format.name} holds {self._format.first_us} to "
+                    f"{self._format.last_us} us: write .h5 or .npz, or let the times begin at 0 (--rebase)"
                 )
         with clear_errors(self._target):
             self._spool.append(events)

@@ -1,5 +1,6 @@
 """The table of formats. A new format is one file and one line here."""
 
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 
@@ -49,35 +50,44 @@ def format_to_write(path: Path, name: str | None = None) -> Format:
     if fitting and not writable:
         raise _read_only(fitting[0][1])
     if not writable:
-        raise _unknown_suffix(path)
+        raise _unknown_suffix(path, [item for item in FORMATS if item.write is not None], "format=, --format")
     # Of formats that share a suffix, the first of the table is written.
     return _usable(max(writable, key=lambda pair: len(pair[0]))[1])
 
 
 def format_to_read(path: Path, name: str | None = None) -> Format:
-    """The format of that name, else the one that fits both the suffix and the content.
+    """The format of that name, else the one that fits both the suffix and the content, else the content.
 
-    Two layouts share the suffix .h5; there the content decides.
+    Layouts that share the suffix .h5 are told apart by the content.
     """
     if name is not None:
         return _usable(_named(name))
-    last = path.suffix.lower()
-    candidates = [item for item in FORMATS if last and any(suffix.endswith(last) for suffix in item.suffixes)]
     if path.is_dir():
-        candidates = [item for item in FORMATS if item.folder]
-    else:
-        candidates = [item for item in candidates if not item.folder]
-    if not candidates:
-        raise _unknown_suffix(path)
-    for item in candidates:
+        return _of_folder(path)
+    if path.stat().st_size == 0:
+        raise FormatError(f"{path} is empty; write the recording again")
+    last = path.suffix.lower()
+    items = [item for item in FORMATS if not item.folder]
+    fitting = [item for item in items if last and any(suffix.endswith(last) for suffix in item.suffixes)]
+    for item in (*fitting, *(item for item in items if item.signed)):
         if item.recognises(path):
             return _usable(item)
-    if path.is_dir():
-        raise FormatError(f"{path} is a folder without the files of {candidates[0].name}; give a file of events")
-    names = " or ".join(item.name for item in candidates)
+    if not fitting:
+        raise _unknown_suffix(path, items, "format=, --from")
+    names = " or ".join(item.name for item in fitting)
     raise FormatError(
-        f"{path} does not hold events as {names}; it is cut short, or of another kind than its suffix says"
+        f"{path} does not hold events as {names}; it is cut short, or of another kind than its suffix says: give the "
+        "format by name (format=, --from)"
     )
+
+
+def _of_folder(path: Path) -> Format:
+    items = [item for item in FORMATS if item.folder]
+    for item in items:
+        if item.recognises(path):
+            return _usable(item)
+    names = " or ".join(item.name for item in items)
+    raise FormatError(f"{path} is a folder, and not one of files that make up a recording ({names}); give a file")
 
 
 def _named(name: str) -> Format:
@@ -93,9 +103,9 @@ def _read_only(item: Format) -> FormatError:
     return FormatError(f"{item.name} is only read; write one of {names}")
 
 
-def _unknown_suffix(path: Path) -> FormatError:
-    suffixes = ", ".join(suffix for item in FORMATS for suffix in item.suffixes)
-    return FormatError(f"{path} has no known suffix; expected one of {suffixes}, or give the format by name")
+def _unknown_suffix(path: Path, items: Iterable[Format], option: str) -> FormatError:
+    suffixes = ", ".join(dict.fromkeys(suffix for item in items for suffix in item.suffixes))
+    return FormatError(f"{path} has no known suffix; expected one of {suffixes}, or the format by name ({option})")
 
 
 def _usable(item: Format) -> Format:

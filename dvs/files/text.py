@@ -12,21 +12,26 @@ else t x y p; commas or blanks between them; polarities 0/1 or -1/+1. Times with
 or an exponent are seconds, rounded to microseconds; times without are microseconds.
 """
 
+from codecs import getincrementaldecoder
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dvs.errors import FormatError, InputError
-from dvs.events import EventArray, Recording
-from dvs.files.attributes import ATTRIBUTES, Attributes, recording_from_columns
+from dvs.events import EventArray, empty_events
+from dvs.files.attributes import ATTRIBUTES, Attributes, events_from_columns
 from dvs.files.format import Format
-from dvs.files.spool import Spool
+from dvs.files.spool import BLOCK, Spool
 
 ALIASES = {"time": "t", "timestamp": "t", "t_us": "t", "polarity": "p", "pol": "p", "on": "p"}
 # float64 seconds tell neighbouring microseconds apart up to here: 142 years.
 MAX_SECONDS_US = 2**52
+MAX_LINE = 1 << 20
 
 
 def write_csv(path: Path, spool: Spool, attributes: Attributes) -> None:
@@ -53,71 +58,136 @@ def _lines(template: str, *columns: NDArray[Any]) -> str:
     return template * len(rows) % tuple(rows.ravel().tolist())
 
 
-def read(path: Path) -> Recording:
-    """A recording from a .csv or .txt file."""
-    attributes: dict[str, str] = {}
-    names = ["t", "x", "y", "p"]
-    data = ""
+@dataclass(frozen=True, kw_only=True)
+class _Layout:
+    """How a file writes events: its attributes, the number of lines in front of them, and how a line is read."""
+
+    attributes: Mapping[str, str]
+    lines: int
+    names: tuple[str, ...] = ("t", "x", "y", "p")
+    delimiter: str | None = None
+    in_seconds: bool = False
+
+    def events(self, lines: Sequence[str]) -> EventArray:
+        """The events of some lines; raises what NumPy raises for a line that has none."""
+        lines = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+        if not lines:
+            return empty_events()
+        rows = np.loadtxt(
+            lines,
+            dtype=[("t", "f8" if self.in_seconds else "i8"), ("x", "i8"), ("y", "i8"), ("p", "i8")],
+            delimiter=self.delimiter,
+            usecols=[self.names.index(name) for name in "txyp"],
+            ndmin=1,
+        )
+        t_us = _microseconds(rows["t"]) if self.in_seconds else rows["t"]
+        return events_from_columns(rows["x"], rows["y"], t_us, rows["p"])
+
+
+def attributes(path: Path) -> Mapping[str, str]:
+    """Those that the comments in front hold."""
+    return _layout(path).attributes
+
+
+def blocks(path: Path) -> Iterator[EventArray]:
+    """The events, in the order of the file; `FormatError` with the number of the first line that is none."""
+    layout = _layout(path)
+    number = layout.lines
     with path.open(encoding="utf-8-sig") as file:
-        for skipped, line in enumerate(file):  # noqa: B007  (used after the loop)
-            line = line.strip()
+        rest = islice(_lines_of(file), number, None)
+        while lines := list(islice(rest, BLOCK)):
+            try:
+                yield layout.events(lines)
+            except (ValueError, InputError):
+                good, problem = _good_lines(layout, lines)
+                yield layout.events(lines[:good])
+                raise FormatError(f"{path} has no event in line {number + good + 1}: {problem}") from None
+            number += len(lines)
+
+
+def _layout(path: Path) -> _Layout:
+    kept: dict[str, str] = {}
+    names = ("t", "x", "y", "p")
+    data, count = "", 0
+    with path.open(encoding="utf-8-sig") as file:
+        for line in map(str.strip, _lines_of(file)):
             if line.startswith("#"):
                 key, _, value = line.lstrip("# ").partition(" ")
                 if key in ATTRIBUTES:
-                    attributes[key] = value
+                    kept[key] = value
             elif line[:1].isalpha():
                 header = [name.strip().lower() for name in line.replace(",", " ").split()]
-                names = [ALIASES.get(name, name) for name in header]
+                names = tuple(ALIASES.get(name, name) for name in header)
             elif line:
                 data = line
                 break
+            count += 1
     if not {"t", "x", "y", "p"} <= set(names):
-        raise FormatError(f"{path} has the columns {', '.join(names)}; expected t, x, y and p")
-    if not data:
-        return recording_from_columns(*np.empty((4, 0), np.int64), attributes)
+        raise FormatError(f"{path} has the columns {', '.join(names):.200}; expected t, x, y and p")
     delimiter = "," if "," in data else None
     first = data.split(delimiter)
     in_seconds = len(first) > names.index("t") and not set(".eE").isdisjoint(first[names.index("t")])
-    events = np.loadtxt(
-        path,
-        dtype=[("t", "f8" if in_seconds else "i8"), ("x", "i8"), ("y", "i8"), ("p", "i8")],
-        delimiter=delimiter,
-        skiprows=skipped,
-        usecols=[names.index(name) for name in "txyp"],
-        ndmin=1,
-        encoding="utf-8-sig",
-    )
-    t_us = _microseconds(events) if in_seconds else events["t"]
-    return recording_from_columns(events["x"], events["y"], t_us, events["p"], attributes)
+    return _Layout(attributes=kept, lines=count, names=names, delimiter=delimiter, in_seconds=in_seconds)
 
 
-def _microseconds(events: EventArray) -> NDArray[np.int64]:
-    t_us = np.rint(events["t"] * 1e6)
+def _lines_of(file: TextIO) -> Iterator[str]:
+    """The lines; one that has no end, as in a file of another kind, comes in pieces."""
+    return iter(lambda: file.readline(MAX_LINE), "")
+
+
+def _good_lines(layout: _Layout, lines: Sequence[str]) -> tuple[int, str]:
+    """How many lines stand in front of the first that is no event, which is among them, and what is wrong with it."""
+    first, stop, problem = 0, len(lines), ""
+    while stop - first > 0:
+        middle = (first + stop + 1) // 2
+        try:
+            layout.events(lines[first:middle])
+            first = middle
+        except (ValueError, InputError) as error:
+            problem = " ".join(str(error).split()).partition(" at row")[0]
+            if middle - first == 1:
+                break
+            stop = middle
+    return first, problem
+
+
+def _microseconds(seconds: NDArray[np.float64]) -> NDArray[np.int64]:
+    with np.errstate(all="ignore"):  # infinity is refused below
+        t_us = np.rint(seconds * 1e6)
     if not (np.abs(t_us) < MAX_SECONDS_US).all():
         raise InputError("a time is not a number of seconds below 142 years")
     return t_us.astype(np.int64)
 
 
 def recognises(path: Path) -> bool:
-    """Whether the file begins like text: without a zero byte."""
+    """Whether the file begins like text: UTF-8 without a zero byte."""
     with path.open("rb") as file:
-        return b"\0" not in file.read(4096)
+        start = file.read(4096)
+    try:
+        getincrementaldecoder("utf-8")().decode(start)  # a letter may be cut at the end
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in start
 
 
 CSV = Format(
     name="csv",
     suffixes=(".csv",),
     write=write_csv,
-    read=read,
+    attributes=attributes,
+    blocks=blocks,
     recognises=recognises,
+    signed=False,
     loses=("size", "span", "provenance"),
 )
 TXT = Format(
     name="txt",
     suffixes=(".txt",),
     write=write_txt,
-    read=read,
+    attributes=attributes,
+    blocks=blocks,
     recognises=recognises,
+    signed=False,
     first_us=0,
     last_us=MAX_SECONDS_US - 1,
 )
