@@ -5,6 +5,7 @@ format that can hold them. A file that lacks some is completed from its events.
 """
 
 import json
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -74,7 +75,7 @@ def _plain(value: object) -> object:
 
 
 def events_from_columns(x: NDArray[Any], y: NDArray[Any], t_us: NDArray[Any], p: NDArray[Any]) -> EventArray:
-    """Four columns of shape (N,), as a file holds them, as events in order of time (stable).
+    """Four columns of shape (N,), as a file holds them, as events in the order of the file.
 
     Polarities may be 0/1, -1/+1 or bool. Raises `InputError` for numbers that are no events.
     """
@@ -89,10 +90,19 @@ def events_from_columns(x: NDArray[Any], y: NDArray[Any], t_us: NDArray[Any], p:
             )
     if not np.isin(p, (-1, 0, 1)).all():
         raise InputError(f"polarities are {np.unique(p)[:5].tolist()}, expected 0/1 or -1/+1")
-    events = make_events(x, y, t_us, p > 0)
-    if (np.diff(events["t"]) < 0).any():
-        events = events[np.argsort(events["t"], kind="stable")]
-    return events
+    return make_events(x, y, t_us, p > 0)
+
+
+def in_order_of_time(events: EventArray) -> EventArray:
+    """The events, sorted by time (stable) with a warning where they are not."""
+    backwards = events["t"][1:] < events["t"][:-1]
+    if not backwards.any():
+        return events
+    warnings.warn(
+        f"{np.count_nonzero(backwards):,} of {events.size:,} events came before their time; all are sorted by it now",
+        stacklevel=2,
+    )
+    return events[np.argsort(events["t"], kind="stable")]
 
 
 def recording_from_columns(
@@ -119,9 +129,10 @@ def recording_from_events(
     try:
         return _recording(events, attributes, checked)
     except InputError:  # most files are in order, and those a recording checks in one pass
-        if (events["t"][1:] >= events["t"][:-1]).all():
+        ordered = in_order_of_time(events)
+        if ordered is events:
             raise
-    return _recording(events[np.argsort(events["t"], kind="stable")], attributes, checked)
+    return _recording(ordered, attributes, checked)
 
 
 def _recording(events: EventArray, attributes: Mapping[str, Any], checked: bool) -> Recording:

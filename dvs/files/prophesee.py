@@ -27,7 +27,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from dvs.errors import FormatError
 from dvs.events import EventArray, Recording, empty_events
-from dvs.files.attributes import AXES, Attributes, recording_from_events
+from dvs.files.attributes import AXES, Attributes, in_order_of_time, recording_from_events
 from dvs.files.format import Format
 from dvs.files.spool import Spool
 
@@ -230,7 +230,7 @@ class Words:
         self._refuse_damage(state)
         events = _later(events[:made], first_us)
         if state[UNSORTED]:
-            events = events[np.argsort(events["t"], kind="stable")]
+            events = in_order_of_time(events)
         return recording_from_events(events, self._attributes([events]), checked=True)  # by the decoder
 
     def attributes(self) -> dict[str, Any]:
