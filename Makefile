@@ -20,6 +20,8 @@ test: $(VENV)/.test-installed
 bench: $(VENV)/.bench-installed
 	$(BIN)/python benchmarks/emulator.py --json emulator.json
 	$(BIN)/python benchmarks/fidelity.py --json fidelity.json
+	$(BIN)/python benchmarks/files.py --json files.json
+	$(BIN)/python benchmarks/viewer.py --json viewer.json
 	$(BIN)/python benchmarks/network.py --json network.json
 	$(BIN)/python benchmarks/energy.py --json energy.json
 	$(BIN)/python benchmarks/training.py --json training.json --peers-python $(PEERS)
