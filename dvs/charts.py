@@ -75,7 +75,7 @@ def pixel_rate_chart(seen: Accumulator) -> "Figure":
         if fired.any():
             axes.step(steps[fired] / seen.duration_s, share[fired], color=colour, label=name)
     axes.set(xscale="log", yscale="log")
-    axes.xaxis.set_major_formatter(lambda value, _: with_prefix(value, "Hz"))
+    axes.xaxis.set_major_formatter(lambda value, _: with_prefix(value, "ev/s"))
     axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.12g} %")
     name_axes(axes, "rate of a pixel", "share of pixels")
     legend(axes)
@@ -109,10 +109,10 @@ def legend(ax: "Axes") -> None:
         ax.legend(frameon=False, labelcolor=INK, fontsize=9)
 
 
-def colour_bar(ax: "Axes", image: Any, name: str) -> None:
-    """A slim colour bar beside the picture."""
+def colour_bar(ax: "Axes", image: Any, name: str, **options: Any) -> None:
+    """A slim colour bar beside the picture; `options` as of Matplotlib's `colorbar`."""
     # An inset is as high as the picture, also where its pixels are square.
-    bar = ax.figure.colorbar(image, cax=ax.inset_axes((1.02, 0, 0.022, 1)))
+    bar = ax.figure.colorbar(image, cax=ax.inset_axes((1.02, 0, 0.022, 1)), **options)
     bar.set_label(name, color=INK)
     bar.outline.set_visible(False)
     bar.ax.tick_params(colors=INK, labelsize=9)

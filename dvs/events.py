@@ -229,6 +229,18 @@ class Recording(Sliceable):
                 "give the time at which watching ended"
             )
 
+    def __repr__(self) -> str:
+        """What is in it, in a line.
+
+        >>> Recording(events=make_events([3, 3], [4, 4], [0, 2_764_212], [1, 0]), width=346, height=260)
+        Recording: 2 events, 346x260, 2.76 s
+        """
+        sensor = self.provenance.get("sensor")
+        name = sensor.get("name") if isinstance(sensor, Mapping) else sensor
+        named = f", {name}" if name and isinstance(name, str) else ""
+        length = f"{self.duration_s:.3g}" if self.duration_s < 100 else f"{self.duration_s:,.0f}"
+        return f"Recording: {len(self):,} event{'s' * (len(self) != 1)}, {self.width}x{self.height}, {length} s{named}"
+
     def __len__(self) -> int:
         return self.events.size
 

@@ -18,7 +18,7 @@ from dvs.files.recording_file import RecordingFile
 from dvs.frames import Frames, TimedFrames
 from dvs.interpolation import largest_motion
 from dvs.luminance import Encoding
-from dvs.rendering import Picture, accumulate, screen_codes
+from dvs.rendering import Picture, screen_codes
 from dvs.report import write_report
 from dvs.sensors import Sensor
 
@@ -140,7 +140,7 @@ class ReportNotes:
         self._exposure_us = _STILL_US / slow_motion
         self._wanted = max(frames.width * frames.height / 10, 1.0)
         self._misfit = math.inf
-        self._stills: dict[str, Picture] = {}
+        self._stills: dict[str, Picture | Recording] = {}
 
     def look(self, batch: Batch) -> None:
         """Take note of a batch."""
@@ -153,12 +153,17 @@ class ReportNotes:
         best = int(np.argmin(misfits))
         if misfits[best] < self._misfit:
             self._misfit = misfits[best]
-            picture, events = batch.pictures[best], batch.events[first[best] : last[best]]
+            picture, t_us = batch.pictures[best], batch.times_us[best]
+            before = Recording(
+                events=batch.events[first[best] : last[best]].copy(),
+                width=picture.shape[1],
+                height=picture.shape[0],
+                start_us=math.floor(t_us - self._exposure_us),
+                stop_us=math.ceil(t_us),
+            )
             self._stills = {
-                f"The frame at {batch.times_us[best] * 1e-6:.3f} s": screen_codes(picture, self._encoding),
-                f"Events of the {self._exposure_us * 1e-3:g} ms before: ON blue, OFF orange": accumulate(
-                    events, picture.shape[1], picture.shape[0]
-                ),
+                f"The frame at {t_us * 1e-6:.3f} s": screen_codes(picture, self._encoding),
+                f"Events of the {self._exposure_us * 1e-3:g} ms before: ON blue, OFF orange": before,
             }
 
     def write(

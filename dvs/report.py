@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dvs import charts
+from dvs import charts, rendering
 from dvs.charts import time_text, with_prefix
 from dvs.events import Recording
 from dvs.files.recording_file import RecordingFile
@@ -43,7 +43,7 @@ def write_report(
     title: str = "Event recording",
     sensor: Sensor | None = None,
     provenance: Mapping[str, Any] | None = None,
-    pictures: Mapping[str, Picture] | None = None,
+    pictures: Mapping[str, Picture | Recording] | None = None,
     player: Recording | RecordingFile | None = None,
     warnings: Sequence[str] = (),
     overwrite: bool = False,
@@ -51,9 +51,10 @@ def write_report(
     """Write the report of a recording, or of what an accumulator has seen of one.
 
     `sensor` adds the table of its parameters with their sources, `pictures` are shown above the
-    statistics, each with its key as caption: (H, W) or (H, W, 3) uint8. `player` are events to play, about 4 bytes
-    each in the page (`dvs.viewer`). `provenance` is that of
-    the recording by default; its "sensor" is left out where `sensor` has a table.
+    statistics, each with its key as caption: (H, W) or (H, W, 3) uint8, or a recording, of which the last event of each
+    pixel is seen, light or dark as the rest of the page. `player` are events to play, about 4 bytes each in the page
+    (`dvs.viewer`), from the moment of the first such recording on. `provenance` is that of the recording by default;
+    its "sensor" is left out where `sensor` has a table.
     Raises `OutputError` where the file exists or cannot be written.
     """
     if provenance is None:
@@ -68,7 +69,7 @@ def _page(
     title: str,
     sensor: Sensor | None,
     provenance: Mapping[str, Any],
-    pictures: Mapping[str, Picture],
+    pictures: Mapping[str, Picture | Recording],
     player: Recording | RecordingFile | None,
     warnings: Sequence[str],
 ) -> str:
@@ -78,7 +79,7 @@ def _page(
         _warnings(warnings),
         _tiles(numbers, sensor, provenance),
         _stills(pictures),
-        _player(player),
+        _player(player, next((each for each in pictures.values() if isinstance(each, Recording)), None)),
         _statistics(seen),
         _sensor_table(sensor),
         _provenance({key: value for key, value in provenance.items() if key != "sensor" or sensor is None}),
@@ -101,8 +102,8 @@ def _tiles(numbers: Summary, sensor: Sensor | None, provenance: Mapping[str, Any
         ("Duration", time_text(numbers.duration_s * 1e6), "watched"),
         (
             "Event rate",
-            with_prefix(numbers.rate_hz, "Hz"),
-            f"{with_prefix(numbers.rate_per_pixel_hz, 'Hz')} a pixel",
+            with_prefix(numbers.rate_hz, "ev/s"),
+            f"{with_prefix(numbers.rate_per_pixel_hz, 'ev/s')} a pixel",
         ),
         ("Sensor", f"{numbers.width} &times; {numbers.height}", escape(sensor.name) if sensor else "pixels"),
         ("Active pixels", _percent(numbers.active_share), f"{numbers.hot_pixels} hot"),
@@ -126,20 +127,34 @@ def _percent(share: float) -> str:
 # The pictures
 
 
-def _player(events: Recording | RecordingFile | None) -> str:
+def _player(events: Recording | RecordingFile | None, moment: Recording | None) -> str:
+    """The events to play, beginning with what was watched in the moment."""
     if events is None or not len(events):
         return ""
     from dvs.viewer import fragment
 
-    return f"<section><h2>Player</h2>{fragment(events, max_events=_MOST_PLAYED)}</section>"
+    begins: dict[str, int] = {}
+    if moment is not None and moment.stop_us is not None:
+        begins = {"time_us": moment.stop_us, "window_us": moment.stop_us - moment.start_us}
+    return f"<section><h2>Player</h2>{fragment(events, max_events=_MOST_PLAYED, **begins)}</section>"
 
 
-def _stills(pictures: Mapping[str, Picture]) -> str:
-    shown = "".join(
-        _figure(f'<img class="pixels" src="{_png(picture)}" alt="{escape(caption)}">', escape(caption))
-        for caption, picture in pictures.items()
-    )
+def _stills(pictures: Mapping[str, Picture | Recording]) -> str:
+    shown = "".join(_figure(_still(picture, escape(caption)), escape(caption)) for caption, picture in pictures.items())
     return f'<section class="grid">{shown}</section>' if shown else ""
+
+
+def _still(picture: Picture | Recording, text: str) -> str:
+    if not isinstance(picture, Recording):
+        return f'<img class="pixels" src="{_png(picture)}" alt="{text}">'
+    light, dark = (
+        _png(rendering.accumulate(picture.events, picture.width, picture.height, palette))
+        for palette in ("light", "dark")
+    )
+    return (
+        f'<picture><source srcset="{dark}" media="screen and (prefers-color-scheme: dark)">'
+        f'<img class="pixels events" src="{light}" alt="{text}"></picture>'
+    )
 
 
 def _statistics(seen: Accumulator) -> str:
@@ -179,7 +194,7 @@ def _map(seen: Accumulator, polarity: int, hot: NDArray[np.bool_]) -> str:
     full = max(1, round(np.percentile(counts[counts > 0], 99))) if counts.any() else 1
     rgba = np.empty((*counts.shape, 4), np.uint8)
     rgba[..., :3] = list(bytes.fromhex(colour[1:]))
-    rgba[..., 3] = np.round(255 * np.sqrt(np.minimum(counts / full, 1)))
+    rgba[..., 3] = _strength(counts / full)
     radius = max(2, seen.width // 60)
     rings = "".join(f'<circle cx="{x + 0.5}" cy="{y + 0.5}" r="{radius}"/>' for y, x in _loudest(seen, hot))
     note = f"{name} events per pixel; full colour is {full} or more{', hot pixels ringed' * bool(rings)}."
@@ -187,7 +202,16 @@ def _map(seen: Accumulator, polarity: int, hot: NDArray[np.bool_]) -> str:
         f'<svg class="map" viewBox="0 0 {seen.width} {seen.height}" role="img" aria-label="{note}"><image '
         f'class="pixels" width="{seen.width}" height="{seen.height}" href="{_png(rgba)}"/>{rings}</svg>'
     )
-    return _figure(drawing, note, f"{name} events")
+    bar = np.empty((1, 256, 4), np.uint8)
+    bar[..., :3] = rgba[0, 0, :3]
+    bar[..., 3] = _strength(np.linspace(0, 1, 256))
+    scale = f'<div class="scale"><span>0</span><img src="{_png(bar)}" alt=""><span>{full} or more</span></div>'
+    return _figure(drawing + scale, note, f"{name} events")
+
+
+def _strength(share: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """How opaque a share of the full colour is; its root, so that single events are seen."""
+    return np.round(255 * np.sqrt(np.minimum(share, 1))).astype(np.uint8)
 
 
 def _loudest(seen: Accumulator, hot: NDArray[np.bool_]) -> list[tuple[int, int]]:
@@ -202,7 +226,7 @@ def _hot_list(seen: Accumulator, hot: NDArray[np.bool_]) -> str:
         return ""
     counts = count_map(seen)
     listed = "".join(
-        f"<li>({x}, {y}): {with_prefix(counts[y, x] / seen.duration_s, 'Hz')}</li>" for y, x in _loudest(seen, hot)
+        f"<li>({x}, {y}): {with_prefix(counts[y, x] / seen.duration_s, 'ev/s')}</li>" for y, x in _loudest(seen, hot)
     )
     note = "Pixels that fire far more than the 24 around them, at (x, y), the loudest first."
     return _figure(f'<ul class="columns">{listed}</ul>', note, f"Hot pixels: {hot.sum()}", wide=True)
@@ -277,8 +301,19 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
         if isinstance(value, Mapping):
             rows += _flat(value, f"{name}.")
         else:
-            rows.append((name, value if isinstance(value, str) else json.dumps(value, default=str)))
+            rows.append((name, _plain(value)))
     return rows
+
+
+def _plain(value: Any) -> str:
+    """A value as one would write it; a dash for what was not given or is nothing but zeros."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None or (isinstance(value, list | tuple) and not any(value)):
+        return "\N{EN DASH}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_plain, value))
+    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def _table(rows: Sequence[tuple[str, ...]], kind: str = "") -> str:
@@ -314,6 +349,9 @@ dd.note { font-size: .82rem; font-weight: 400; min-height: 1.25rem; }
 figcaption { margin-top: .5rem; }
 svg, img { display: block; width: 100%; height: auto; }
 .pixels { image-rendering: pixelated; }
+.events { border: 1px solid var(--line); }
+.scale { display: flex; align-items: center; gap: .5rem; color: var(--soft); font-size: .82rem; margin-top: .6rem; }
+.scale img { flex: 1; width: 0; height: .6rem; border: 1px solid var(--line); }
 .map { border: 1px solid var(--line); }
 .map circle { fill: none; stroke: currentColor; vector-effect: non-scaling-stroke; }
 .chart text { font-family: inherit !important; }

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from dvs import pictures, scenes
@@ -22,6 +23,8 @@ from dvs.files import write
 from dvs.luminance import Encoding
 from dvs.palettes import PALETTES, Palette, find_palette
 from dvs.pictures.cloud import thinned
+from dvs.pictures.compare import _text
+from dvs.pictures.frames import full_colour
 from dvs.pixel_trace import watch_pixel
 from dvs.preview import Preview
 from dvs.sensors import Sensor, load_sensor
@@ -126,6 +129,36 @@ def test_time_is_counted_from_the_beginning_where_it_is_counted_from_1970():
     assert pictures.event_rate(NOISE).get_xlabel().startswith("time (s)")
 
 
+@pytest.mark.parametrize("name", PALETTES)
+def test_legends_stand_on_the_ground_of_the_palette_where_every_colour_is_seen(name):
+    """White ON events would be invisible on the white of the page."""
+    background = PALETTES[name].background
+    trace = watch_pixel(scenes.flicker(width=2, height=2, duration_s=0.05), CALM, x=0, y=0)
+    for ax in (
+        *(draw(NOISE, palette=name) for draw in (pictures.event_frame, pictures.time_slice, pictures.space_time)),
+        pictures.event_rate(NOISE, palette=name),
+        pictures.one_pixel(trace, palette=name),
+        pictures.comparison(NOISE, NOISE, palette=name).child_axes[0],
+    ):
+        legend = ax.get_legend()
+        assert rgb(legend.get_frame().get_facecolor()) == background
+        contrasts = [np.mean(to_rgb(text.get_color())) - np.mean(background) / 255 for text in legend.get_texts()]
+        assert np.abs(contrasts).min() > 0.3
+    assert rgb(ax.get_facecolor()) == background
+
+
+@pytest.mark.parametrize("draw", [pictures.event_frame, pictures.time_slice, pictures.space_time])
+def test_a_picture_of_two_colours_says_which_is_on(draw):
+    legend = draw(NOISE).get_legend()
+    shown = {
+        text.get_text(): patch.get_facecolor() for text, patch in zip(legend.texts, legend.get_patches(), strict=True)
+    }
+    assert {name: rgb(colour) for name, colour in shown.items()} == {
+        "ON": PALETTES["light"].on,
+        "OFF": PALETTES["light"].off,
+    }
+
+
 # In the plane of the sensor
 
 
@@ -153,6 +186,19 @@ def test_a_frame_shows_the_busiest_window_unless_it_is_told():
     assert drawn(pictures.event_frame(recording, window_us=10_000)).tolist() == [[0, 2, 2, 2]]
 
 
+@pytest.mark.parametrize(
+    "draw", [pictures.event_frame, partial(pictures.signed_counts, window_us=33_000), pictures.time_surface]
+)
+def test_a_moment_outside_the_recording_is_refused_with_its_span(draw):
+    """A recording that counts from 1970 has nothing at 0 us."""
+    start_us = 1_577_836_800_000_000
+    recording = noise(start_us=start_us, stop_us=start_us + 100_000)
+    with pytest.raises(ParameterError, match=f"at_us = 0 .* from {start_us} to {start_us + 100_000} us"):
+        draw(recording, at_us=0)
+    draw(recording, at_us=start_us)
+    draw(recording, at_us=start_us + 100_000)
+
+
 @pytest.mark.parametrize("name", PALETTES)
 def test_a_frame_has_exactly_the_colours_of_its_palette(name):
     events = make_events([0, 1], [0, 0], [10, 20], [1, 0])
@@ -171,6 +217,15 @@ def test_balance_reaches_full_colour_at_the_count_that_is_asked_for():
     palette = PALETTES["light"]
     assert half == pytest.approx([(255 + part) / 2 for part in palette.on], abs=1)
     assert (off, background) == (palette.off, palette.background)
+
+
+def test_two_lamps_that_flicker_leave_the_rest_visible():
+    """4 % of the active pixels with 60 events, the others with 1 or 2: full colour is what the others have."""
+    counts = np.zeros((10, 20), int)
+    counts[:5] = 1
+    counts[5, :] = -2
+    counts[0, :4] = 60
+    assert full_colour(counts) == 2
 
 
 def test_a_time_surface_is_the_exponential_of_the_age():
@@ -196,6 +251,14 @@ def test_a_cloud_has_a_point_for_each_event_and_says_when_it_has_not():
     some = pictures.space_time(NOISE, max_events=100)
     assert len(some.collections[0]._offsets3d[0]) == 100
     assert some.get_title() == "100 of 500 events"
+
+
+def test_the_sides_of_a_cloud_have_numbers():
+    """None at the far corner, where two sides meet."""
+    ax = pictures.space_time(empty_events(), size=(346, 260))
+    assert ax.get_yticks().tolist() == [0, 100, 200, 300]
+    assert ax.get_zticks().tolist() == [0, 100, 200]
+    assert (ax.get_ylabel(), ax.get_zlabel()) == ("x (pixels)", "y (pixels)")
 
 
 @given(count=st.integers(0, 3000), most=st.integers(1, 200))
@@ -357,6 +420,14 @@ def test_a_recording_of_opposite_polarity_agrees_in_all_but_sign():
 def test_recordings_of_different_times_have_no_correlation_of_rates():
     later = noise(start_us=200_000, stop_us=300_000)
     assert pictures.agreement(NOISE, later).temporal_r is None
+    said = pictures.comparison(NOISE, later).child_axes[0].get_title(loc="left")
+    assert said.endswith("rates not defined: spans differ")
+
+
+def test_a_comparison_knows_no_negative_zero():
+    numbers = pictures.Agreement(count_ratio=1, temporal_r=-0.004, count_r=-0.001, signed_r=-0.6, bin_us=1, sigma_px=1)
+    text = _text(numbers, 1200, 3)
+    assert text == "1,200 and 3 events, ratio 1.00\ncorrelation: maps 0.00, signed maps -0.60, rates 0.00"
 
 
 def test_a_comparison_shows_both_maps_and_their_difference():

@@ -1,15 +1,21 @@
 """The report: complete, self-contained, the same however the events came."""
 
+import json
 import re
 import xml.etree.ElementTree as ET
+from base64 import b64decode
+from html import unescape
 from html.parser import HTMLParser
+from io import BytesIO
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from dvs import charts, statistics
 from dvs.errors import OutputError
 from dvs.events import Recording, empty_events, make_events
+from dvs.palettes import PALETTES
 from dvs.report import write_report
 from dvs.sensors import Sensor, Source
 
@@ -101,15 +107,15 @@ def test_drawings_are_sound_and_in_the_ink_of_the_page(report):
 
 
 def test_the_key_numbers_are_there(report):
-    """2000 events in 2 s on 320 pixels: 1 kHz, 3.125 Hz a pixel."""
+    """2000 events in 2 s on 320 pixels: 1 kev/s, 3.125 ev/s a pixel."""
     page = text_of(report(recording(provenance={"seed": 4711}), title="a street"))
-    for expected in ("a street", "2,000", "2 s", "1 kHz", "3.12 Hz a pixel", "20 \u00d7 16", "0 hot", "4711"):
+    for expected in ("a street", "2,000", "2 s", "1 kev/s", "3.12 ev/s a pixel", "20 \u00d7 16", "0 hot", "4711"):
         assert expected in page
 
 
 def test_hot_pixels_are_listed_and_ringed(report):
     page = report(recording(hot=True))
-    assert re.search(r"Hot pixels: 1 .*\(7, 5\): 5\d(\.\d)? Hz", text_of(page))
+    assert re.search(r"Hot pixels: 1 .*\(7, 5\): 5\d(\.\d)? ev/s", text_of(page))
     assert page.count('<circle cx="7.5" cy="5.5"') == 2
 
 
@@ -125,7 +131,7 @@ def test_streamed_statistics_make_the_same_page(report):
 def test_a_silent_recording_has_a_report(report, silent):
     page = text_of(report(silent))
     assert "No pixel fired" in page
-    assert "0 Hz" in page
+    assert "0 ev/s" in page
 
 
 @pytest.mark.parametrize("rows", [[(0, 0, 5, 1)], [(0, 0, 5, 1), (0, 0, 5, 0)], [(0, 0, 0, 0), (3, 3, 1_023_999, 0)]])
@@ -137,7 +143,7 @@ def test_a_few_events_have_a_report(report, rows):
 def test_a_burst_of_microseconds_has_a_report(report):
     """Three events in 5 us: all intervals are shorter than the chart of intervals begins."""
     burst = make_events([1, 1, 1], [2, 2, 2], [1, 3, 5], [1, 0, 1])
-    assert "600 kHz" in text_of(report(Recording(events=burst, width=4, height=4)))
+    assert "600 kev/s" in text_of(report(Recording(events=burst, width=4, height=4)))
 
 
 def test_an_event_at_the_end_belongs_to_the_last_bin():
@@ -170,6 +176,59 @@ def test_provenance_is_written_out(report, silent):
     assert "<th>source.name</th><td>&lt;b&gt;.mp4</td>" in page
     assert "<th>sensor.theta</th>" in page
     assert "<th>sensor.theta</th>" not in report(silent, provenance=provenance, sensor=Sensor())
+
+
+def test_what_was_not_given_is_a_dash_in_the_provenance(report, silent):
+    values = {"crop": [0, 0, 0, 0], "fps": None, "partial": False, "still": True, "seed": 0, "roi": [1, 0, 5]}
+    page = report(silent, provenance=values)
+    for name, text in {
+        "crop": "\N{EN DASH}",
+        "fps": "\N{EN DASH}",
+        "partial": "no",
+        "still": "yes",
+        "seed": "0",
+        "roi": "1, 0, 5",
+    }.items():
+        assert f"<th>{name}</th><td>{text}</td>" in page
+
+
+def test_a_recording_as_a_picture_is_light_or_dark_as_the_page_is(report, silent):
+    """The same events in both palettes, one of them for each setting of the reader."""
+    events = make_events([0, 1], [0, 0], [10, 20], [1, 0])
+    moment = Recording(events=events, width=3, height=1, start_us=5, stop_us=30)
+    page = report(silent, pictures={"a moment": moment})
+    found = re.search(
+        r'<source srcset="([^"]*)" media="([^"]*)"><img class="[^"]*" src="([^"]*)" alt="a moment">', page
+    )
+    assert found[2] == "screen and (prefers-color-scheme: dark)"
+    for address, name in ((found[1], "dark"), (found[3], "light")):
+        colours = PALETTES[name]
+        expected = [colours.on, colours.off, colours.background]
+        picture = Image.open(BytesIO(b64decode(address.removeprefix("data:image/png;base64,"))))
+        assert [picture.getpixel((x, 0)) for x in range(3)] == expected
+
+
+def test_the_player_begins_at_the_moment_of_the_picture(report):
+    """The picture shows [300, 333) ms: the window of the player ends at 333 ms and is 33 ms long."""
+    whole = recording()
+    page = report(whole, pictures={"a moment": whole.between(300_000, 333_000)}, player=whole)
+    header = json.loads(unescape(re.search(r'data-header="([^"]*)"', page)[1]))
+    assert header["state"] == {"palette": "auto", "window": 33_000, "time": 333_000}
+
+
+def test_the_maps_have_a_colour_bar(report):
+    """From nothing to as many events as the text below says."""
+    page = report(recording())
+    bars = re.findall(
+        r'<span>0</span><img src="data:image/png;base64,([^"]*)" alt=""><span>(\d+) or more</span></div>'
+        r"<figcaption>\w+ events per pixel; full colour is (\d+) or more",
+        page,
+    )
+    assert len(bars) == 2
+    for strip, full, said in bars:
+        bar = np.asarray(Image.open(BytesIO(b64decode(strip))))[0, :, 3]
+        assert full == said
+        assert (bar[0], bar[-1], (np.diff(bar.astype(int)) >= 0).all()) == (0, 255, True)
 
 
 def test_warnings_stand_at_the_top_and_text_stays_text(report, silent):

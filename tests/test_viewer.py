@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import sys
+from base64 import b64decode, b64encode
 from html.parser import HTMLParser
 
 import numpy as np
@@ -24,7 +25,7 @@ from dvs.rendering import accumulate
 from dvs.viewer import notebook
 from dvs.viewer.__main__ import main
 from dvs.viewer.document import source
-from dvs.viewer.packing import pack
+from dvs.viewer.packing import busiest_us, pack
 
 START_US = 1_000_000
 
@@ -281,6 +282,37 @@ def test_the_traits_of_the_widget_say_what_is_shown():
         dvs.viewer.widget(moving_bar(), polarity="loud")
 
 
+def test_where_no_viewer_can_run_its_output_is_a_still_picture():
+    """As on a page that only shows notebooks: the window in times of the recording, with a line of text."""
+    pytest.importorskip("anywidget", reason="anywidget is not installed")
+    from PIL import Image
+
+    recording = moving_bar()
+    moment = {"window_us": 20_000, "time_us": START_US + 500_000}
+    made = dvs.viewer.widget(recording, palette="redblue", polarity="on", **moment)
+    shown, _ = made._repr_mimebundle_()
+    assert shown["text/plain"] == "Viewer of 20,000 events; run this cell to move it"
+    assert "application/vnd.jupyter.widget-view+json" in shown
+    picture = np.asarray(Image.open(io.BytesIO(b64decode(shown["image/png"]))).convert("RGB"))
+    scale = 10  # 640 / 64; an edge of one pixel around
+    events = recording.between(START_US + 480_000, START_US + 500_000).events
+    events = events[events["p"] == 1]
+    np.testing.assert_array_equal(
+        picture[1 + scale // 2 :: scale, 1 + scale // 2 :: scale][:48, :64], accumulate(events, 64, 48, "redblue")
+    )
+
+
+def test_the_still_picture_shows_the_busiest_moment():
+    """1000 events from 400 to 420 ms, one elsewhere: the middle of the window is in them, also for what is thinned."""
+    t = np.append(np.linspace(400_000, 420_000, 1000).astype(int), 900_000)
+    events = make_events(np.zeros(1001), np.zeros(1001), t + START_US, np.ones(1001))
+    recording = Recording(events=events, width=2, height=2, start_us=START_US, stop_us=START_US + 1_000_000)
+    for most in (5000, 100):
+        opens_us = busiest_us(pack(recording, max_events=most), 33_333) - START_US
+        assert 400_000 < opens_us + 33_333 / 2 < 420_000
+    assert busiest_us(pack(Recording(events=empty_events(), width=2, height=2)), 1) == 0
+
+
 # In a browser
 
 
@@ -504,13 +536,74 @@ def test_the_mouse_turns_the_cloud_and_a_double_click_puts_it_back(show):
     turned = pixels(page, ".dvs-cloud")
     assert (turned != first).any(axis=-1).mean() > 0.05
     page.mouse.wheel(0, -300)
+    until(page, "document.querySelector('.dvs-viewer').viewer.state.zoom > 1.3")
     settle(page)
-    assert state(page)["zoom"] > 1.3
     assert (pixels(page, ".dvs-cloud") != turned).any(axis=-1).mean() > 0.05
     page.mouse.dblclick(x, y)
     settle(page)
     np.testing.assert_array_equal(pixels(page, ".dvs-cloud"), first)
     np.testing.assert_array_equal(frame(page), picture)
+
+
+def test_the_wheel_passes_the_cloud_by_until_it_is_clicked_or_ctrl_is_held(show):
+    """A long page is scrolled on where the cloud happens to come under the mouse."""
+    parts = dvs.viewer.fragment(moving_bar())
+    page = show(f"<!DOCTYPE html><html><body>{parts}<div style='height: 3000px'></div></body></html>")
+    page.locator(".dvs-cloud").hover()
+    page.mouse.wheel(0, 50)
+    until(page, "scrollY === 50")
+    assert state(page)["zoom"] == 1
+    page.evaluate("scrollTo(0, 0)")
+    page.locator(".dvs-cloud").hover()
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -100)
+    until(page, "document.querySelector('.dvs-viewer').viewer.state.zoom > 1.1")
+    page.keyboard.up("Control")
+    page.locator(".dvs-cloud").click()
+    page.mouse.wheel(0, -100)
+    until(page, "document.querySelector('.dvs-viewer').viewer.state.zoom > 1.3")
+    assert page.evaluate("scrollY") == 0
+
+
+# A machine on which every frame takes 60 ms: the cloud is thinned as far as it may be.
+SLOW = """
+const draw = window.requestAnimationFrame.bind(window);
+window.requestAnimationFrame = (act) => draw(() => setTimeout(() => act(performance.now()), 60));
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("events", "every"), [(20_000, 1), (250_000, 2)])
+def test_a_cloud_that_is_thinned_while_it_moves_says_so(show, events, every):
+    """Never below 100,000 events: 250,000 / 2 are more, 250,000 / 4 fewer."""
+    text = dvs.viewer.page(moving_bar(events)).replace("<head>", f"<head><script>{SLOW}</script>")
+    page = show(text)
+    caption = "document.querySelector('.dvs-cloud').textContent"
+    page.get_by_role("button", name="Play").click()
+    if every > 1:
+        until(page, f"{caption} === 'Whole recording, 1 of {every} events while it moves'")
+    until(page, "document.querySelector('.dvs-viewer').viewer.detail < 1 / 4")
+    assert page.evaluate(caption) == (
+        "Whole recording" if every == 1 else f"Whole recording, 1 of {every} events while it moves"
+    )
+    page.get_by_role("button", name="Pause").click()
+    settle(page)
+    assert page.evaluate(caption) == "Whole recording"
+
+
+def test_a_fragment_begins_where_it_is_told(show):
+    parts = dvs.viewer.fragment(moving_bar(), window_us=20_000, time_us=START_US + 600_000)
+    page = show(f"<!DOCTYPE html><html><body>{parts}</body></html>")
+    assert (state(page)["time"], state(page)["window"]) == (600_000, 20_000)
+
+
+def test_the_curve_says_whose_rate_its_height_is(show):
+    """The larger one of the two polarities in a bin of 1/600 of the recording."""
+    recording = moving_bar()
+    page = show(dvs.viewer.page(recording))
+    most = unpacked(pack(recording))[-1].max()
+    rate = float(f"{most * 600 / 1.000001 / 1000:.3g}")
+    assert page.locator(".dvs-timeline").inner_text() == f"ON above, OFF below; up to {rate:g} kev/s each"
 
 
 def test_the_arrow_keys_turn_the_cloud_that_has_the_focus(show):
@@ -638,9 +731,10 @@ def test_without_webgl_the_page_says_so(show, chromium, tmp_path):
 
 @pytest.mark.slow
 def test_the_page_fits_windows_of_all_sizes(show):
-    for width, height in ((360, 640), (700, 480), (1600, 1000)):
-        page = show(dvs.viewer.page(moving_bar()), viewport={"width": width, "height": height})
+    for width, height in ((360, 640), (700, 480), (700, 600), (1600, 1000)):
+        page = show(dvs.viewer.page(moving_bar(), max_events=5000), viewport={"width": width, "height": height})
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate("document.documentElement.scrollHeight") <= height or height < 600 or width < 680
         for part in (".dvs-frame", ".dvs-cloud", ".dvs-timeline"):
             box = page.locator(part).bounding_box()
             assert box["width"] >= 200, (width, part)
@@ -668,8 +762,6 @@ async ([script, style, header, text, traits]) => {
 
 def test_the_widget_and_its_traits_follow_each_other(show):
     """The module in a page with a model as anywidget's: get, set, save_changes, on and off."""
-    from base64 import b64encode
-
     page = show("<!DOCTYPE html><html><body></body></html>", viewers=0)
     packed = pack(moving_bar())
     traits = {"time_us": None, "window_us": 20_000, "polarity": "both", "palette": "dark", "playing": False}

@@ -1,5 +1,6 @@
 """Events in space and time: the cloud, and a slice through it in which motion is a slope."""
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,7 @@ from dvs.charts import INK, name_axes, prepare
 from dvs.errors import ParameterError
 from dvs.events import EventArray
 from dvs.palettes import Palette, find_palette
-from dvs.pictures.common import Drawable, Size, clock, note, recorded, rgb
+from dvs.pictures.common import Drawable, Size, clock, note, polarity_legend, recorded, rgb, round_us
 from dvs.statistics import count_map
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def space_time(
     if max_events < 1:
         raise ParameterError(f"max_events = {max_events}; give a whole number from 1 on")
     if ax is None:
-        ax = Figure(figsize=(7.2, 4.2)).add_axes((-0.02, 0, 1.04, 1), projection="3d")
+        ax = Figure(figsize=(7.2, 4.2)).add_axes((-0.07, 0, 1.06, 1), projection="3d")
     if ax.name != "3d":
         raise ParameterError("a cloud needs axes of three dimensions; make them with projection='3d'")
     whole, colours = recorded(recording, size), find_palette(palette)
@@ -46,7 +47,7 @@ def space_time(
     )  # fmt: skip
     start_s, stop_s = (whole.start_us - origin_us) * 1e-6, (whole.stop_us - origin_us) * 1e-6
     ax.set(ylim=(0, width), zlim=(height, 0), xlim=(start_s, stop_s if stop_s > start_s else start_s + 1e-6))
-    names = (time_name, f"x ({width} pixels)", f"y ({height})")
+    names = (time_name, "x (pixels)", "y (pixels)")
     for axis, name in zip((ax.xaxis, ax.yaxis, ax.zaxis), names, strict=True):
         axis.set_label_text(name, color=INK)
         axis.set_pane_color((*rgb(colours.background), 1.0))
@@ -54,16 +55,21 @@ def space_time(
         axis.pane.set_linewidth(0.6)
         axis.line.set_color(INK)
         axis.line.set_linewidth(0.6)
-    ax.set(yticks=[], zticks=[])
+    ax.set(yticks=_ticks(width), zticks=_ticks(height))
     ax.tick_params(colors=INK, labelsize=8)
     ax.grid(visible=False)
     ax.xaxis.labelpad = 8
-    ax.yaxis.labelpad = ax.zaxis.labelpad = -10
-    ax.set_box_aspect((2.4, 1, height / width), zoom=1.3)
+    ax.set_box_aspect((2.4, 1, height / width), zoom=1.25)
     ax.view_init(elev=16, azim=-58)
     of = f"{events.size:,} of " if events.size < len(whole) else ""
     ax.set_title(f"{of}{len(whole):,} events", color=INK, fontsize=9, y=0.96)
+    polarity_legend(ax, colours, loc="center right", bbox_to_anchor=(1, 0.928))
     return ax
+
+
+def _ticks(pixels: int) -> list[int]:
+    """Where the ticks of a side stand: three or so, none at the far corner, where two sides meet."""
+    return list(range(0, math.ceil(0.95 * pixels), round_us(pixels / 3)))
 
 
 def thinned(events: EventArray, most: int) -> EventArray:
@@ -116,6 +122,7 @@ def time_slice(
     name_axes(ax, time_name, f"{along} (pixels)")
     line = "row" if along == "x" else "column"
     note(ax, f"{line} {at}" if thickness == 1 else f"{line}s {at} to {at + thickness - 1}")
+    polarity_legend(ax, colours)
     return ax
 
 

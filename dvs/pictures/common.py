@@ -1,6 +1,6 @@
 """What the pictures share: what they take, and how palettes become Matplotlib's colours."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from dvs.statistics import rate_over_time
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap, ListedColormap
+    from matplotlib.legend import Legend
 
 Drawable = Sliceable | EventArray
 Size = tuple[int, int]
@@ -80,6 +81,25 @@ def note(ax: "Axes", text: str) -> None:
     from dvs.charts import INK
 
     ax.set_title(text, color=INK, fontsize=9, loc="left")
+
+
+def legend(ax: "Axes", palette: Palette, **place: Any) -> "Legend":
+    """The legend on the ground of the palette, where each of its colours is seen."""
+    from dvs.charts import INK
+
+    ink = "white" if palette.is_dark else INK
+    look = {"fontsize": 9, "framealpha": 1, "edgecolor": "none", "fancybox": False, "borderpad": 0.25}
+    return ax.legend(**{"labelcolor": ink, "facecolor": rgb(palette.background), **look, **place})
+
+
+def polarity_legend(ax: "Axes", palette: Palette, **place: Any) -> "Legend":
+    """Which colour is ON and which OFF, above the right corner, outside the data."""
+    from matplotlib.patches import Patch
+
+    swatches = [Patch(color=rgb(palette.on), label="ON"), Patch(color=rgb(palette.off), label="OFF")]
+    look = {"fontsize": 8, "ncols": 2, "handlelength": 0.8, "handletextpad": 0.4, "columnspacing": 0.9}
+    where = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.2}
+    return legend(ax, palette, handles=swatches, **{**look, **where, **place})
 
 
 def round_us(t_us: float) -> int:

@@ -5,9 +5,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dvs.charts import INK, colour_bar, legend, name_axes, prepare, time_text, with_prefix
+from dvs.charts import INK, colour_bar, name_axes, prepare, time_text, with_prefix
 from dvs.palettes import Palette, find_palette
-from dvs.pictures.common import Drawable, Size, clock, note, rate_steps, recorded, rgb, round_us, two_sided
+from dvs.pictures.common import (
+    Drawable,
+    Size,
+    clock,
+    legend,
+    note,
+    rate_steps,
+    recorded,
+    rgb,
+    round_us,
+    two_sided,
+)
 from dvs.pictures.frames import full_colour
 from dvs.statistics import count_ratio, signed_map, spatial_correlation, temporal_correlation
 
@@ -76,6 +87,7 @@ def comparison(
         ax = Figure(figsize=(9.8, float(np.clip(tall + 3, 4, 10))), layout="constrained").add_subplot()
     ax.set_axis_off()
     rates = prepare(ax.inset_axes((0, 0.6, 1, 0.4)))
+    rates.set_facecolor(rgb(colours.background))
     for recording, name, colour, filled in ((a, names[0], colours.on, True), (b, names[1], colours.off, False)):
         # Where the two agree both are seen: one is an area, the other a line.
         look = {"fill": True, "alpha": 0.45} if filled else {"linewidth": 1.4, "baseline": None}
@@ -84,14 +96,14 @@ def comparison(
     rates.margins(x=0, y=0.25)  # room for the legend
     rates.set_ylim(bottom=0)
     name_axes(rates, f"{clock(a)[1]}, in bins of {time_text(numbers.bin_us)}", "events a second")
-    legend(rates)
+    legend(rates, colours)
     note(rates, _text(numbers, len(a), len(b)))
 
     maps = [signed_map(a), signed_map(b)]
     full = max(full_colour(each) for each in maps)
     panels = zip((*names, f"{names[0]} minus {names[1]}"), (*maps, maps[0] - maps[1]), strict=True)
     for k, (name, counts) in enumerate(panels):
-        panel = prepare(ax.inset_axes((0.34 * k, 0, 0.32, 0.46)), grid=False)
+        panel = prepare(ax.inset_axes((0.335 * k, 0, 0.31, 0.46)), grid=False)
         image = panel.imshow(counts, cmap=two_sided(colours), vmin=-full, vmax=full, interpolation="nearest")
         panel.set(xticks=[], yticks=[])
         panel.spines[:].set(visible=True, color=INK, linewidth=0.6)
@@ -101,8 +113,11 @@ def comparison(
 
 
 def _text(numbers: Agreement, events_a: int, events_b: int) -> str:
-    temporal = "none" if numbers.temporal_r is None else f"{numbers.temporal_r:.2f}"
+    # Adding 0 makes a zero of -0.
+    maps, signed, ratio = (round(r, 2) + 0.0 for r in (numbers.count_r, numbers.signed_r, numbers.count_ratio))
+    temporal = numbers.temporal_r
+    rates = "not defined: spans differ" if temporal is None else f"{round(temporal, 2) + 0.0:.2f}"
     return (
-        f"{events_a:,} and {events_b:,} events, ratio {numbers.count_ratio:.2f};  correlation of rates {temporal}, "
-        f"of maps {numbers.count_r:.2f}, of signed maps {numbers.signed_r:.2f}"
+        f"{events_a:,} and {events_b:,} events, ratio {ratio:.2f}\n"
+        f"correlation: maps {maps:.2f}, signed maps {signed:.2f}, rates {rates}"
     )

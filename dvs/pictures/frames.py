@@ -10,7 +10,7 @@ from dvs.charts import INK, colour_bar, name_axes, prepare, time_text
 from dvs.errors import ParameterError
 from dvs.events import Recording, Sliceable
 from dvs.palettes import Palette, find_palette
-from dvs.pictures.common import Drawable, Size, clock, note, recorded, three_colours, two_sided
+from dvs.pictures.common import Drawable, Size, clock, note, polarity_legend, recorded, three_colours, two_sided
 from dvs.statistics import signed_map
 
 if TYPE_CHECKING:
@@ -34,7 +34,9 @@ def event_frame(
     """
     shown = _window(recording, at_us, window_us, size)
     image = rendering.last_polarity(shown.events, shown.width, shown.height)
-    ax = _image(ax, image, None, cmap=three_colours(find_palette(palette)), vmin=0, vmax=2)
+    colours = find_palette(palette)
+    ax = _image(ax, image, None, cmap=three_colours(colours), vmin=0, vmax=2)
+    polarity_legend(ax, colours)
     note(ax, _window_text(shown, recording))
     return ax
 
@@ -52,7 +54,7 @@ def signed_counts(
     """ON minus OFF events of each pixel, (height, width): what jAER calls accumulating.
 
     Of the whole recording, or of [at_us, at_us + window_us) (without at_us, the busiest such window). Colour is full at
-    `full` events, by default so many that 99 % of the active pixels differ.
+    `full` events, by default so many that 95 % of the active pixels differ by no more.
     """
     shown = recorded(recording, size) if window_us is None else _window(recording, at_us, window_us, size)
     counts = signed_map(shown)
@@ -79,6 +81,8 @@ def time_surface(
     """
     shown = recorded(recording, size)
     at_us = shown.stop_us if at_us is None else at_us
+    if at_us < shown.start_us:
+        raise _outside(at_us, shown)
     surface = rendering.time_surface(shown.events, shown.width, shown.height, at_us, tau_us)
     name = f"$\\pm\\exp(-\\mathrm{{age}}/\\tau)$, $\\tau$ = {time_text(tau_us)}"
     ax = _image(ax, surface, name, cmap=two_sided(find_palette(palette)), vmin=-1, vmax=1)
@@ -87,9 +91,9 @@ def time_surface(
 
 
 def full_colour(counts: NDArray[np.int64]) -> int:
-    """The count that 99 % of the active pixels do not exceed, so that a few loud ones leave the rest visible."""
+    """The count that 95 % of the active pixels do not exceed, so that a lamp that flickers leaves the rest visible."""
     active = np.abs(counts[counts != 0])
-    return max(1, round(np.percentile(active, 99))) if active.size else 1
+    return max(1, round(np.percentile(active, 95))) if active.size else 1
 
 
 def _image(ax: "Axes | None", values: NDArray, bar: str | None, **look: Any) -> "Axes":
@@ -107,11 +111,19 @@ def _image(ax: "Axes | None", values: NDArray, bar: str | None, **look: Any) -> 
 def _window(source: Drawable, at_us: int | None, window_us: int, size: Size | None) -> Recording:
     if window_us < 1:
         raise ParameterError(f"window_us = {window_us}; give a window of at least 1 us")
-    if at_us is not None and isinstance(source, Sliceable):
-        return source.between(at_us, at_us + window_us)
-    whole = recorded(source, size)
-    at_us = rendering.busiest_us(whole, window_us) if at_us is None else at_us
+    whole = source if at_us is not None and isinstance(source, Sliceable) else recorded(source, size)
+    if at_us is None:
+        at_us = rendering.busiest_us(whole, window_us)
+    elif at_us + window_us <= whole.start_us or at_us > whole.stop_us:
+        raise _outside(at_us, whole)
     return whole.between(at_us, at_us + window_us)
+
+
+def _outside(at_us: int, whole: Sliceable) -> ParameterError:
+    return ParameterError(
+        f"at_us = {at_us} is outside the recording, which goes from {whole.start_us} to {whole.stop_us} us; "
+        "give a time within it, such as recording.start_us + 100_000"
+    )
 
 
 def _window_text(shown: Recording, whole: Drawable) -> str:

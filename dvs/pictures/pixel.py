@@ -6,7 +6,7 @@ import numpy as np
 
 from dvs.charts import INK, name_axes, prepare
 from dvs.palettes import Palette, find_palette
-from dvs.pictures.common import note, rgb
+from dvs.pictures.common import legend, note, rgb
 from dvs.pixel_trace import PixelTrace
 
 if TYPE_CHECKING:
@@ -49,9 +49,8 @@ def one_pixel(trace: PixelTrace, *, palette: str | Palette = "light", ax: "Axes 
     name_axes(ax, "time (ms)", "log intensity (ln units)")
     on = int(np.count_nonzero(trace.events["p"]))
     note(ax, f"pixel ({trace.x}, {trace.y}): {on} ON and {trace.events.size - on} OFF events")
-    ax.legend(
-        frameon=False, labelcolor=INK, fontsize=8.5, loc="upper left", bbox_to_anchor=(1.0, 1.0), handlelength=1.6
-    )
+    beside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "borderaxespad": 0}
+    legend(ax, colours, fontsize=8.5, handlelength=1.6, borderpad=0.5, **beside)
     return ax
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from dvs.charts import INK, name_axes, prepare, time_text, with_prefix
 from dvs.errors import ParameterError
 from dvs.palettes import Palette, find_palette
-from dvs.pictures.common import Drawable, Size, clock, note, rate_steps, recorded, rgb, round_us
+from dvs.pictures.common import Drawable, Size, clock, legend, note, rate_steps, recorded, rgb, round_us
 from dvs.statistics import count_map
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def event_rate(
     ax.yaxis.set_major_formatter(lambda value, _: with_prefix(abs(value), "").strip())
     name_axes(ax, f"{clock(whole)[1]}, in bins of {time_text(bin_us)}", "events a second")
     # Beside the bars there is no room for it.
-    ax.legend(frameon=False, labelcolor=INK, fontsize=9, ncols=2, loc="lower right", bbox_to_anchor=(1, 0.98))
+    legend(ax, colours, ncols=2, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.2)
     return ax
 
 

@@ -43,14 +43,20 @@ def fragment(
     palette: str = "auto",
     compress: bool = True,
     focus: bool = False,
+    window_us: int | None = None,
+    time_us: int | None = None,
 ) -> str:
     """The viewer for the inside of a page, as wide as what it is in; `page` says what the parameters mean.
 
-    focus: the keys work without a click first.
+    focus: the keys work without a click first. The window begins `window_us` long and ends at `time_us`, in times of
+    the recording; if they are not given, the busiest moment and 33 ms are shown.
     """
     check_choice("palette", palette, PALETTE_NAMES)
     packed = pack(recording, max_events=max_events, compress=compress)
-    header = {**packed.header, "state": {"palette": palette}}
+    start = {"palette": palette, "window": window_us}
+    if time_us is not None:
+        start["time"] = int(time_us) - packed.header["start_us"]
+    header = {**packed.header, "state": start}
     return _FRAGMENT.substitute(
         header=escape(json.dumps(header)),
         data=b64encode(packed.data).decode(),
@@ -96,7 +102,7 @@ main .dvs-viewer { padding: 12px; }
 @media (min-width: 680px) {
   main { box-sizing: border-box; min-height: 100vh; display: flex; flex-direction: column; }
   main .dvs-viewer { flex: 1 0 auto; display: flex; flex-direction: column; }
-  main .dvs-viewer .dvs-stage { flex: 1 0 260px; height: auto; }
+  main .dvs-viewer .dvs-stage { flex: 1 0 220px; height: auto; }
 }
 </style>
 </head>

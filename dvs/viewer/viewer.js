@@ -14,6 +14,8 @@ const MOVES = ["time", "window", "depth", "yaw", "pitch", "zoom"];
 const SLOWEST_FRAME_MS = 36; // 30 frames/s, and a little more for the jitter of timers
 const [RATE_TOP, RATE_BOTTOM] = [24, 20]; // pixels of the curve's captions
 const LEAST_DETAIL = 32; // the stride of an attribute is at most 255 bytes
+const FEWEST = 100_000; // events of the cloud that are drawn in any case
+const EDGE = 24; // pixels beside the curve, for the half of a number; as --edge in viewer.css
 
 // What travels
 
@@ -107,6 +109,11 @@ function ticks(low, high, wanted) {
 
 const css = (colour, alpha = 1) => `rgb(${colour.join(" ")} / ${alpha})`;
 const isDark = ([red, green, blue]) => 0.3 * red + 0.59 * green + 0.11 * blue < 118;
+
+/** Change the text of a part, if it is another. */
+function write(part, text) {
+  if (part.textContent !== text) part.textContent = text;
+}
 
 // The graphics card
 
@@ -471,7 +478,7 @@ function projection([length, height, width], aspect, yaw, pitch, focus) {
 function fit(box, aspect) {
   const view = projection(box, aspect, HOME.yaw, HOME.pitch, 1);
   const seen = CORNERS.map((corner) => project(view, corner));
-  return 0.87 / Math.max(...seen.flatMap(([right, up]) => [Math.abs(right), Math.abs(up)]));
+  return 0.85 / Math.max(...seen.flatMap(([right, up]) => [Math.abs(right), Math.abs(up)]));
 }
 
 /** Where a point is seen: right and up from -1 to 1, and its distance. */
@@ -487,19 +494,19 @@ const BODY = `
   <canvas class="dvs-gl" aria-hidden="true"></canvas><canvas class="dvs-ink" aria-hidden="true"></canvas>
   <div class="dvs-panel dvs-frame" role="img"><span class="dvs-caption"></span></div>
   <div class="dvs-panel dvs-cloud" role="application" tabindex="0" aria-roledescription="view in three dimensions"
-    title="Drag to turn, wheel to zoom, double-click to put it back"><span class="dvs-caption"></span></div>
+    title="Drag to turn; wheel to zoom, after a click or with Ctrl; double-click to put it back"><span class="dvs-caption"></span></div>
 </div>
 <div class="dvs-timeline"><canvas class="dvs-rate" aria-hidden="true"></canvas><div class="dvs-band"></div>
   <span class="dvs-caption"></span>
   <input class="dvs-time" type="range" min="0" step="any" aria-label="Time"></div>
 <div class="dvs-controls">
-  <button class="dvs-play" type="button" aria-label="Play" title="Play or pause (space)"></button>
-  <output class="dvs-clock"></output>
-  <label>Speed <select class="dvs-speed"></select></label>
-  <label>Window <input class="dvs-window" type="range" min="0" max="1" step="0.005"><output></output></label>
-  <label>Cloud <input class="dvs-depth" type="range" min="0" max="1" step="0.005"><output></output></label>
-  <fieldset class="dvs-polarity"><legend>Polarity</legend></fieldset>
-  <label>Palette <select class="dvs-palette"></select></label>
+  <div><button class="dvs-play" type="button" aria-label="Play" title="Play or pause (space)"></button>
+    <output class="dvs-clock"></output>
+    <label>Speed <select class="dvs-speed"></select></label></div>
+  <div><label>Window <input class="dvs-window" type="range" min="0" max="1" step="0.005"><output></output></label>
+    <label>Cloud <input class="dvs-depth" type="range" min="0" max="1" step="0.005"><output></output></label></div>
+  <div><fieldset class="dvs-polarity"><legend>Polarity</legend></fieldset>
+    <label>Palette <select class="dvs-palette"></select></label></div>
 </div>
 <p class="dvs-said" role="note" hidden></p>`;
 
@@ -605,7 +612,7 @@ class Viewer {
     }
     this.timePart.max = header.span_us;
     const highest = rateText((this.#mostInBin() * this.events.rates.on.length * 1e6) / header.span_us);
-    this.timelinePart.querySelector(".dvs-caption").textContent = `ON above, OFF below; up to ${highest}`;
+    this.timelinePart.querySelector(".dvs-caption").textContent = `ON above, OFF below; up to ${highest} each`;
     this.cloudPart.setAttribute(
       "aria-label",
       "Cloud of the events in space and time; drag it or use the arrow keys to turn it, plus and minus to zoom, 0 to " +
@@ -662,7 +669,7 @@ class Viewer {
     });
   }
 
-  /** The mouse or fingers turn the cloud; the wheel, or two fingers, zoom. */
+  /** The mouse or fingers turn the cloud; two fingers zoom, and the wheel where a click or Ctrl says so. */
   #turn(on) {
     const held = new Map();
     const spread = () => {
@@ -688,6 +695,8 @@ class Viewer {
       on(this.cloudPart, kind, (event) => held.delete(event.pointerId));
     }
     const wheel = (event) => {
+      // Else the page around is being scrolled, and goes on.
+      if (!event.ctrlKey && !event.metaKey && !this.cloudPart.matches(":focus")) return;
       event.preventDefault();
       const lines = event.deltaMode === 0 ? event.deltaY / 100 : event.deltaY / 3;
       this.set({ zoom: this.state.zoom * 0.86 ** clamp(lines, -3, 3) });
@@ -759,9 +768,6 @@ class Viewer {
   /** Bring the controls up to date. */
   #show() {
     const { state, header } = this;
-    const write = (part, text) => {
-      if (part.textContent !== text) part.textContent = text;
-    };
     this.playPart.classList.toggle("dvs-playing", state.playing);
     this.playPart.setAttribute("aria-label", state.playing ? "Pause" : "Play");
     const [first, last] = this.#within(state.time - state.window, state.time);
@@ -774,8 +780,8 @@ class Viewer {
     write(this.clockPart, clock);
     this.timePart.value = state.time;
     const opens = Math.max(state.time - state.window, 0);
-    this.bandPart.style.left = `${(100 * opens) / header.span_us}%`;
-    this.bandPart.style.width = `${(100 * (state.time - opens)) / header.span_us}%`;
+    this.bandPart.style.left = `calc(${EDGE}px + ${opens / header.span_us} * (100% - ${2 * EDGE}px))`;
+    this.bandPart.style.width = `calc(${(state.time - opens) / header.span_us} * (100% - ${2 * EDGE}px))`;
     this.timePart.setAttribute("aria-valuetext", `${clock} of ${timeText(header.span_us)}, ${about}${grouped(events)} events`);
     this.speedPart.value = SPEEDS.find((speed) => speed === state.speed) ?? "";
     this.palettePart.value = state.palette;
@@ -791,8 +797,13 @@ class Viewer {
     const seen = { both: "Events", on: "ON events", off: "OFF events" }[state.polarity];
     write(this.framePart.firstElementChild, `${seen} of ${timeText(state.window)}: ${about}${grouped(events)}, ${rate}`);
     this.framePart.setAttribute("aria-label", `Picture: ${this.framePart.textContent}, until ${clock}`);
-    const whole = state.depth === header.span_us;
-    write(this.cloudPart.firstElementChild, whole ? "Whole recording" : `${timeText(state.depth)} around the window`);
+  }
+
+  /** What the cloud is of, and of how many events one is drawn. */
+  #captionCloud(every) {
+    const { depth } = this.state;
+    const span = depth === this.header.span_us ? "Whole recording" : `${timeText(depth)} around the window`;
+    write(this.cloudPart.firstElementChild, every > 1 ? `${span}, 1 of ${every} events while it moves` : span);
   }
 
   /** How many of the events first, ..., last - 1 have the polarity that is shown. */
@@ -872,6 +883,8 @@ class Viewer {
 
     const cloud = this.#cloud(panels[1]);
     const [from, to] = this.#within(cloud.start, cloud.start + state.depth);
+    while (every > 1 && (to - from) / every < FEWEST) every /= 2;
+    this.#captionCloud(every);
     const [low, high] = [clamp(first, from, to), clamp(last, from, to)];
     const { dot } = cloud;
     const around = { fade: 0.5, fog: 0.35, dot, least: ratio };
@@ -947,26 +960,35 @@ class Viewer {
     const centre = at([0, 0, 0]);
     const edges = loop(0).map(([, b, c]) => [b, c]);
     const lowest = (ends) => ends.map((end) => [end, at(end)]).sort((a, b) => b[1][1] - a[1][1])[0][0];
-    const write = (text, point, off) => {
-      const [x, y] = at(point);
-      const away = [x - centre[0], y - centre[1]];
-      const long = Math.hypot(...away) || 1;
-      ink.fillText(text, x + (off * away[0]) / long, y + (off * away[1]) / long);
+    // [place, text] along an edge, outside the box, if the edge is long enough to be written at.
+    const label = (from, to, texts) => {
+      const [begin, end] = [at(from), at(to)];
+      const [right, down] = [end[0] - begin[0], end[1] - begin[1]];
+      const long = Math.hypot(right, down);
+      if (long < 60) return;
+      const outwards = down * (begin[0] - centre[0]) < right * (begin[1] - centre[1]) ? 1 : -1;
+      const away = [(-outwards * down) / long, (outwards * right) / long];
+      ink.textAlign = away[0] < -0.3 ? "right" : away[0] > 0.3 ? "left" : "center";
+      for (const [place, text] of texts(long)) {
+        const [x, y] = at(from.map((value, side) => value + place * (to[side] - value)));
+        const end = x + 13 * away[0];
+        // Where there is no room for the unit, the name alone.
+        const cut = ink.textAlign === "right" && end - ink.measureText(text).width < left;
+        ink.fillText(cut ? text.split(" ")[0] : text, end, y + 13 * away[1]);
+      }
     };
     ink.font = "11px system-ui, sans-serif";
-    ink.textAlign = "center";
     ink.textBaseline = "middle";
     this.#pen(ink, 0.75);
     const [, b, c] = lowest(edges.map(([up, across]) => [0, up, across]));
-    const [begin, end] = [at([-0.5, b, c]), at([0.5, b, c])];
-    const long = Math.hypot(end[0] - begin[0], end[1] - begin[1]);
-    if (long > 60) {
-      for (const [us, text] of ticks(start, start + state.depth, clamp(long / 70, 1, 8))) write(text, [place(us), b, c], 16);
-    }
+    label([-0.5, b, c], [0.5, b, c], (long) =>
+      ticks(start, start + state.depth, clamp(long / 70, 1, 8)).map(([us, text]) => [place(us) + 0.5, text]),
+    );
+    const side = (name, pixels) => () => [[0, "0"], [0.5, `${name} (pixels)`], [1, String(pixels)]];
     const [across] = lowest([-0.5, 0.5].map((t) => [t, b, 0]));
-    write("x", [across, b, 0], 13);
-    const side = [-0.5, 0.5].flatMap((t) => [-0.5, 0.5].map((z) => [t, 0, z])).sort((p, q) => at(p)[0] - at(q)[0])[0];
-    write("y", side, 12);
+    label([across, b, 0.5], [across, b, -0.5], side("x", this.header.width));
+    const [t, , z] = edges.flatMap(([, z]) => [[-0.5, 0, z], [0.5, 0, z]]).sort((p, q) => at(p)[0] - at(q)[0])[0];
+    label([t, 0.5, z], [t, -0.5, z], side("y", this.header.height));
     ink.restore();
   }
 
@@ -983,35 +1005,34 @@ class Viewer {
     ink.setTransform(ratio, 0, 0, ratio, 0, 0);
     ink.fillStyle = css(colours.ground);
     ink.fillRect(0, 0, area.width, area.height);
-    const { width } = area;
+    const width = area.width - 2 * EDGE;
     const [top, bottom] = [RATE_TOP, area.height - RATE_BOTTOM];
     const middle = (top + bottom) / 2;
     const most = this.#mostInBin();
     const bars = (counts, colour, sign, shown) => {
       ink.fillStyle = css(colour, shown ? 1 : 0.2);
       ink.beginPath();
-      ink.moveTo(0, middle);
+      ink.moveTo(EDGE, middle);
       for (let bin = 0; bin < counts.length; bin++) {
         const y = middle - (sign * counts[bin] * (middle - top)) / most;
-        ink.lineTo((bin / counts.length) * width, y);
-        ink.lineTo(((bin + 1) / counts.length) * width, y);
+        ink.lineTo(EDGE + (bin / counts.length) * width, y);
+        ink.lineTo(EDGE + ((bin + 1) / counts.length) * width, y);
       }
-      ink.lineTo(width, middle);
+      ink.lineTo(EDGE + width, middle);
       ink.fill();
     };
     bars(on, colours.on, 1, state.polarity !== "off");
     bars(off, colours.off, -1, state.polarity !== "on");
     this.#pen(ink, 0.3);
-    ink.fillRect(0, middle - 0.5, width, 1);
+    ink.fillRect(EDGE, middle - 0.5, width, 1);
     ink.font = "11px system-ui, sans-serif";
     ink.textAlign = "center";
     for (const [us, text] of ticks(0, header.span_us, clamp(width / 90, 2, 12))) {
-      const x = (us / header.span_us) * width;
+      const x = EDGE + (us / header.span_us) * width;
       this.#pen(ink, 0.35);
-      ink.fillRect(clamp(x - 0.5, 0, width - 1), bottom, 1, 4);
+      ink.fillRect(x - 0.5, bottom, 1, 4);
       this.#pen(ink, 0.75);
-      const half = ink.measureText(text).width / 2;
-      ink.fillText(text, clamp(x, half + 5, width - half - 5), area.height - 4);
+      ink.fillText(text, x, area.height - 4);
     }
   }
 
