@@ -6,7 +6,7 @@
 `docs/derivation.md` says what is derived, and how.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -170,7 +170,7 @@ class Model:
     """A network that learns; made by `trainable`.
 
     parameters: by name, as an optimiser sees them, in units of their scale; change them in place or put others there,
-    and call `changed`. steps, dt: of a sample. units: of the output.
+    and call `changed`. inputs: by name, as they were given. steps, dt: of a sample. units: of the output.
     """
 
     def __init__(
@@ -190,7 +190,7 @@ class Model:
         memory_mb: float,
     ) -> None:
         self.steps, self.dt = steps, reading.dt_s * second
-        self._reading, self._inputs, self._trained = reading, inputs, {one.name: one for one in trained}
+        self._reading, self.inputs, self._trained = reading, inputs, {one.name: one for one in trained}
         self._precision, self._threads, self._memory_mb = precision, threads, memory_mb
         synapses = wiring(reading)
         self._sites = Sites(reading, network, trained, synapses)
@@ -263,11 +263,11 @@ class Model:
         """
         if isinstance(samples, Batch):
             return samples
-        if len(self._inputs) == 1 and not isinstance(samples, Mapping):
-            samples = {next(iter(self._inputs)): samples}
-        if not isinstance(samples, Mapping) or set(samples) != set(self._inputs):
+        if len(self.inputs) == 1 and not isinstance(samples, Mapping):
+            samples = {next(iter(self.inputs)): samples}
+        if not isinstance(samples, Mapping) or set(samples) != set(self.inputs):
             found = sorted(samples) if isinstance(samples, Mapping) else type(samples).__name__
-            raise InputError(f"samples are for {found}, expected a mapping with the inputs {sorted(self._inputs)}")
+            raise InputError(f"samples are for {found}, expected a mapping with the inputs {sorted(self.inputs)}")
         batch = {name: self._encoded(name, of_input) for name, of_input in samples.items()}
         if len(sizes := {name: len(of_input) for name, of_input in batch.items()}) and len(set(sizes.values())) != 1:
             raise InputError(f"there are {sizes} samples; give as many for every input")
@@ -354,6 +354,18 @@ class Model:
             counts=found.counts,
         )
 
+    def by_input(self, samples: Any, by_output: Callable[[NDArray], NDArray]) -> dict[str, NDArray[np.float64]]:
+        """The derivative of a function of the output by a spike of an input in a step, by name (samples, steps, n).
+
+        by_output: from the output (samples, steps, units) to the derivative of the function by it. To first order,
+        through the surrogate: a spike of value x changes the function by x times what is found there, its absence by
+        minus that; for a smooth model it is the derivative. Raises `ParameterError` if the weights of an input are not
+        among the parameters.
+        """
+        done = self._pass(samples)
+        done.backward(by_output(done.result().output), {})
+        return {name: done.by_input(name) for name in self.inputs}
+
     def fit(self, samples: Any, targets: ArrayLike, *, loss: Loss, optimiser: Optimiser, **options: Any) -> History:
         """Train, and give the network what was learnt: `learning.fit`, which says what the options are."""
         return fit(self, samples, targets, loss=loss, optimiser=optimiser, **options)
@@ -415,9 +427,9 @@ class Model:
         dense = _is_float(samples) and samples.shape[1:] == (self.steps, size) and self._takes_numbers(name)
         if dense and np.count_nonzero(samples) > _DENSE * samples.size:
             return Graded(numbers=samples.astype(self._real, copy=False))
-        spikes = encode(samples, self._inputs[name], steps=self.steps, dt=self.dt)
+        spikes = encode(samples, self.inputs[name], steps=self.steps, dt=self.dt)
         plain = [q.name for q in self._reading.projections if q.source == name and not q.graded]
-        if plain and spikes.values is not None and not isinstance(self._inputs[name], EventInput):
+        if plain and spikes.values is not None and not isinstance(self.inputs[name], EventInput):
             raise InputError(
                 f"samples of {name} are numbers, but {plain} add the same whatever they are; write on_pre="
                 "'v_post += w*x_pre' with a variable x of the group, or give whole numbers 0 and 1 for spikes"

@@ -37,6 +37,20 @@ def frozen_brian() -> None:
     brian2.BrianLogger.suppress_name("unused_brian_object")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def brian_of_landscapes(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Brian2 without compiling, for networks that several tests of a file look at."""
+    if not request.path.name.startswith("test_landscape"):
+        yield
+        return
+    import brian2
+
+    kept, brian2.prefs.codegen.target = brian2.prefs.codegen.target, "numpy"
+    brian2.defaultclock.dt = 1 * brian2.ms
+    yield
+    brian2.prefs.codegen.target, brian2.defaultclock.dt = kept, 0.1 * brian2.ms
+
+
 @pytest.fixture(autouse=True)
 def fresh_brian(request: pytest.FixtureRequest) -> Iterator[None]:
     """Brian2 as a new script finds it, but without compiling: each test of `snn` and `learning` begins here."""

@@ -12,8 +12,10 @@ import pytest
 from nbclient import NotebookClient
 from scripts import run_script
 
-import dvs
+import dvs.pictures
+import dvs.transforms
 import learning
+import learning.landscape
 import snn
 import snn.energy
 
@@ -41,6 +43,16 @@ SMALL = {
     "21_alignment.py": ["--trials", "1", "--every", "1", "--dampings", "0.3", "--draws", "5", "--fresh", "2", *NUMPY],
     "23_energy_of_seeing.py": ["--digits", "2", "--epochs", "1", *NUMPY],
     "25_bill_of_a_video.py": ["--seconds", "0.2"],
+    "29_ridge_rider.py": ["--rides", "2", "--depth", "1", *NUMPY],
+    "30_landscape.py": ["--bars", "8", "--epochs", "4", "--grid", "5", "--depth", "10"],
+    "34_is_it_a_gradient.py": [
+        *("--hidden", "3", "--rules", "spikes", "--lengths", "2", "--pieces", "2", "--sweeps", "50"),
+        *NUMPY,
+    ],
+    "35_small_pushes.py": [
+        *("--digits", "6", "--epochs", "2", "--hidden", "16", "--pushed", "2", "--counts", "2"),
+        *NUMPY,
+    ],
 }
 # What is written in a notebook, and what in its place makes it short: fewer samples and steps, for the same code.
 SMALLER = {
@@ -65,7 +77,7 @@ SMALLER = {
         "epochs=40": "epochs=2",
     },
 }
-PACKAGES = [dvs, learning, snn, snn.energy]
+PACKAGES = [dvs, dvs.pictures, dvs.transforms, learning, learning.landscape, snn, snn.energy]
 MAY_IMPORT = {"dvs": {"dvs"}, "snn": {"dvs", "snn"}, "learning": {"dvs", "snn", "learning"}}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dvs.errors import ParameterError
 from learning.graded import Graded
 from learning.kernels.engine import Engine
 from learning.kernels.loops import count_spikes
@@ -282,6 +283,39 @@ class Pass:
         for starts in self._arrays[f"{name}_starts"]:
             neurons = self._arrays[f"{name}_neurons"][starts[0] : starts[-1]].astype(np.int64)
             found.append((neurons, np.repeat(np.arange(self.steps), np.diff(starts))))
+        return found
+
+    def by_input(self, name: str) -> NDArray[np.float64]:
+        """The derivative of what `backward` went back from by a spike of each input in each step, (samples, steps, n).
+
+        It is read from what the way back keeps for weights: of each state that synapses add to, the derivative at the
+        moment when spikes arrive, which is to be multiplied by weights. Raises `ParameterError` where the weights of
+        the input are not trained, as then nothing is kept there, or for a run in several pieces.
+        """
+        if self._rows < self.steps:
+            raise ParameterError("the run does not fit in memory_mb of the model; make it with more")
+        size = self._size(name)
+        found = np.zeros((self.samples, self.steps, size))
+        for q in self.plan.reading.projections:
+            if q.source != name or q.target not in self.plan.relevant:
+                continue
+            wiring = self.plan.wiring[q.name]
+            for state in q.adds:
+                if state not in self.plan.heard[q.target]:
+                    raise ParameterError(f"the weights of {q.name} are not among the model's parameters; train them")
+                heard = self._arrays[f"{q.target}_{state}_heard"].astype(float)
+                weights = self._weights[q.name, state]
+                for group, delay in enumerate(wiring.delays):
+                    arriving = heard[:, delay : delay + self.steps]
+                    there = found[:, : arriving.shape[1]]
+                    if wiring.all_to_all:
+                        there += arriving @ weights.T
+                        continue
+                    ends = wiring.first[group]
+                    chosen = slice(ends[0], ends[-1])
+                    pre = np.repeat(np.arange(size), np.diff(ends))
+                    each = arriving[:, :, wiring.post[chosen]] * weights[chosen]
+                    np.add.at(there, (slice(None), slice(None), pre), each)
         return found
 
     def _counts(self, p: Population) -> NDArray:

@@ -26,8 +26,37 @@ _HOMES = {
         "hessian_product",
         "index",
     ),
+    "learning.landscape.field": (
+        "Asymmetry",
+        "Baird",
+        "LoopWork",
+        "asymmetry",
+        "baird",
+        "loop_work",
+        "stationary",
+        "td_field",
+        "update_field",
+    ),
     "learning.landscape.finding": ("Finding",),
     "learning.landscape.objective": ("Objective", "of_function", "of_model"),
+    "learning.landscape.pushes": (
+        "Operation",
+        "Push",
+        "Robustness",
+        "event_gradient",
+        "fewest_events",
+        "robustness",
+    ),
+    "learning.landscape.ridges": (
+        "Comparison",
+        "Node",
+        "Saddle",
+        "Solutions",
+        "Tree",
+        "compare_with_restarts",
+        "ridge_rider",
+        "saddle",
+    ),
     "learning.landscape.slices": ("Line", "Plane", "filter_normalised", "line", "plane", "random_direction"),
     "learning.landscape.training_path": ("Kept", "Sharpness", "Trajectory", "sharpness", "trajectory"),
 }
@@ -47,7 +76,36 @@ if TYPE_CHECKING:
         hessian_product,
         index,
     )
+    from learning.landscape.field import (
+        Asymmetry,
+        Baird,
+        LoopWork,
+        asymmetry,
+        baird,
+        loop_work,
+        stationary,
+        td_field,
+        update_field,
+    )
     from learning.landscape.finding import Finding
     from learning.landscape.objective import Objective, of_function, of_model
+    from learning.landscape.pushes import (
+        Operation,
+        Push,
+        Robustness,
+        event_gradient,
+        fewest_events,
+        robustness,
+    )
+    from learning.landscape.ridges import (
+        Comparison,
+        Node,
+        Saddle,
+        Solutions,
+        Tree,
+        compare_with_restarts,
+        ridge_rider,
+        saddle,
+    )
     from learning.landscape.slices import Line, Plane, filter_normalised, line, plane, random_direction
     from learning.landscape.training_path import Kept, Sharpness, Trajectory, sharpness, trajectory

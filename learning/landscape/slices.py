@@ -185,7 +185,7 @@ def draw_heights(ax: "Axes", first: NDArray, second: NDArray, losses: NDArray) -
     norm = LogNorm(low, high) if decades else Normalize(levels[0], levels[-1])
     image = ax.contourf(first, second, losses, levels=levels, norm=norm, cmap="cividis", extend="both")
     ax.contour(first, second, losses, levels=levels, colors="white", linewidths=0.4, alpha=0.6)
-    colour_bar(ax, image, "loss")
+    colour_bar(ax, image, "loss", format="%.2g", ticks=levels[::3])
 
 
 def count_valleys(losses: NDArray) -> int:

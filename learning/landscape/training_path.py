@@ -112,12 +112,13 @@ def trajectory(
 class Sharpness(Finding):
     """The largest eigenvalue of the Hessian along a way.
 
-    values (k,) and losses (k,) at its points; limit: curvature 2 / learning rate from which on gradient descent leaves
-    a quadratic valley, None where no rate was given.
+    values (k,) and losses (k,) at its points, which lie after so many `epochs` (k,); limit: curvature 2 / learning rate
+    from which on gradient descent leaves a quadratic valley, None where no rate was given.
     """
 
     values: NDArray[np.float64]
     losses: NDArray[np.float64]
+    epochs: NDArray[np.int64]
     limit: float | None
 
     @property
@@ -132,7 +133,7 @@ class Sharpness(Finding):
     def plot(self, ax: "Axes | None" = None) -> "Axes":
         """Sharpness over the points, and the limit."""
         ax = prepare(ax)
-        ax.plot(self.values, "o-", color=ON, markersize=3, label="largest eigenvalue")
+        ax.plot(self.epochs, self.values, "o-", color=ON, markersize=3, label="largest eigenvalue")
         if self.limit is not None:
             ax.axhline(self.limit, color=INK, linestyle="--", linewidth=1, label="2 / learning rate")
         ax.set_ylim(bottom=min(0.0, float(self.values.min())))
@@ -146,15 +147,17 @@ def sharpness(
     objective: Objective,
     points: Sequence[ArrayLike],
     *,
+    epochs: ArrayLike | None = None,
     learning_rate: float | None = None,
     tolerance: float = 1e-3,
     seed: int = 0,
     progress: bool = True,
 ) -> Sharpness:
-    """The largest eigenvalue of the Hessian at each of the points, as after each epoch.
+    """The largest eigenvalue of the Hessian at each of the points.
 
-    learning_rate: of gradient descent; it holds a valley of curvature below 2 / learning rate, at which training often
-    settles (Cohen et al. 2021, "Gradient descent on neural networks typically occurs at the edge of stability").
+    epochs: after how many each lies, by default 0, 1, 2, ... learning_rate: of gradient descent; it holds a valley of
+    curvature below 2 / learning rate, at which training often settles (Cohen et al. 2021, "Gradient descent on neural
+    networks typically occurs at the edge of stability").
     """
     values, losses = [], []
     first = None
@@ -167,4 +170,7 @@ def sharpness(
     if not values:
         raise InputError("no points came; keep one after each epoch with landscape.Kept")
     limit = None if learning_rate is None else 2 / learning_rate
-    return Sharpness(values=np.array(values), losses=np.array(losses), limit=limit)
+    after = np.arange(len(values)) if epochs is None else np.asarray(epochs)
+    if after.shape != (len(values),):
+        raise InputError(f"epochs have shape {after.shape}, expected one for each of the {len(values)} points")
+    return Sharpness(values=np.array(values), losses=np.array(losses), epochs=after, limit=limit)
