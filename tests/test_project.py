@@ -45,6 +45,10 @@ SMALL = {
     "25_bill_of_a_video.py": ["--seconds", "0.2"],
     "29_ridge_rider.py": ["--rides", "2", "--depth", "1", *NUMPY],
     "30_landscape.py": ["--bars", "8", "--epochs", "4", "--grid", "5", "--depth", "10"],
+    "31_descents.py": [
+        *("--steps", "3", "--seeds", "1", "--tries", "1", "--runs", "2", "--most", "40", "--batches", "14"),
+    ],
+    "32_initialisation_gain.py": ["--gains", "5", "--steps", "3"],
     "34_is_it_a_gradient.py": [
         *("--hidden", "3", "--rules", "spikes", "--lengths", "2", "--pieces", "2", "--sweeps", "50"),
         *NUMPY,

@@ -26,6 +26,19 @@ _HOMES = {
         "hessian_product",
         "index",
     ),
+    "learning.landscape.escape": (
+        "Escape",
+        "escape_time",
+        "first_passage",
+        "growth",
+        "newton",
+        "noise_variance",
+        "quadratic",
+        "share_outside",
+        "steps_to_leave",
+        "tied",
+        "tied_minimum",
+    ),
     "learning.landscape.field": (
         "Asymmetry",
         "Baird",
@@ -38,6 +51,23 @@ _HOMES = {
         "update_field",
     ),
     "learning.landscape.finding": ("Finding",),
+    "learning.landscape.gain": (
+        "GainSweep",
+        "gain_sweep",
+    ),
+    "learning.landscape.methods": (
+        "Descent",
+        "Descents",
+        "Method",
+        "Outcome",
+        "Task",
+        "by_optimiser",
+        "descents",
+        "metropolis",
+        "proximal_point",
+        "standard_methods",
+        "task_of",
+    ),
     "learning.landscape.objective": ("Objective", "of_function", "of_model"),
     "learning.landscape.pushes": (
         "Operation",
@@ -76,6 +106,19 @@ if TYPE_CHECKING:
         hessian_product,
         index,
     )
+    from learning.landscape.escape import (
+        Escape,
+        escape_time,
+        first_passage,
+        growth,
+        newton,
+        noise_variance,
+        quadratic,
+        share_outside,
+        steps_to_leave,
+        tied,
+        tied_minimum,
+    )
     from learning.landscape.field import (
         Asymmetry,
         Baird,
@@ -88,6 +131,23 @@ if TYPE_CHECKING:
         update_field,
     )
     from learning.landscape.finding import Finding
+    from learning.landscape.gain import (
+        GainSweep,
+        gain_sweep,
+    )
+    from learning.landscape.methods import (
+        Descent,
+        Descents,
+        Method,
+        Outcome,
+        Task,
+        by_optimiser,
+        descents,
+        metropolis,
+        proximal_point,
+        standard_methods,
+        task_of,
+    )
     from learning.landscape.objective import Objective, of_function, of_model
     from learning.landscape.pushes import (
         Operation,
