@@ -49,6 +49,10 @@ SMALL = {
         *("--steps", "3", "--seeds", "1", "--tries", "1", "--runs", "2", "--most", "40", "--batches", "14"),
     ],
     "32_initialisation_gain.py": ["--gains", "5", "--steps", "3"],
+    "33_how_wide.py": [
+        *("--digits", "2", "--samples", "10", "--features", "30", "--repeats", "1", "--size", "3", "--starts", "1"),
+        *("--hidden", "1"),
+    ],
     "34_is_it_a_gradient.py": [
         *("--hidden", "3", "--rules", "spikes", "--lengths", "2", "--pieces", "2", "--sweeps", "50"),
         *NUMPY,

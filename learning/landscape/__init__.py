@@ -14,6 +14,17 @@ from typing import TYPE_CHECKING
 from dvs.lazy import lazy_names
 
 _HOMES = {
+    "learning.landscape.critical_points": (
+        "IndexBySize",
+        "IndexLaw",
+        "all_uphill",
+        "field_shares",
+        "goe",
+        "index_by_size",
+        "index_law",
+        "random_field",
+        "semicircle_index",
+    ),
     "learning.landscape.curvature": (
         "Density",
         "Eigenpairs",
@@ -89,11 +100,29 @@ _HOMES = {
     ),
     "learning.landscape.slices": ("Line", "Plane", "filter_normalised", "line", "plane", "random_direction"),
     "learning.landscape.training_path": ("Kept", "Sharpness", "Trajectory", "sharpness", "trajectory"),
+    "learning.landscape.widths": (
+        "WidthSweep",
+        "gaussian_sweep",
+        "least_squares_risk",
+        "ridge_risk",
+        "width_sweep",
+    ),
 }
 
 __all__, __getattr__, __dir__ = lazy_names(__name__, _HOMES)
 
 if TYPE_CHECKING:
+    from learning.landscape.critical_points import (
+        IndexBySize,
+        IndexLaw,
+        all_uphill,
+        field_shares,
+        goe,
+        index_by_size,
+        index_law,
+        random_field,
+        semicircle_index,
+    )
     from learning.landscape.curvature import (
         Density,
         Eigenpairs,
@@ -169,3 +198,10 @@ if TYPE_CHECKING:
     )
     from learning.landscape.slices import Line, Plane, filter_normalised, line, plane, random_direction
     from learning.landscape.training_path import Kept, Sharpness, Trajectory, sharpness, trajectory
+    from learning.landscape.widths import (
+        WidthSweep,
+        gaussian_sweep,
+        least_squares_risk,
+        ridge_risk,
+        width_sweep,
+    )
