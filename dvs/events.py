@@ -49,7 +49,7 @@ def make_events(x: ArrayLike, y: ArrayLike, t_us: ArrayLike, p: ArrayLike) -> Ev
             "convert seconds with np.round(t * 1e6).astype(np.int64)"
         )
     polarities = arrays["p"]
-    if polarities.size and not np.isin(polarities, (0, 1)).all():
+    if polarities.size and polarities.dtype != bool and not np.isin(polarities, (0, 1)).all():
         raise InputError(
             f"polarities are {np.unique(polarities)[:5].tolist()}, expected 0 (OFF) and 1 (ON); "
             "turn -1/+1 into 0/1 with (p > 0)"

@@ -43,6 +43,7 @@ def decode_evt2(words, state, events):
     high, loops = state[HIGH], state[LOOPS]
     last, unsorted = state[LAST], state[UNSORTED]
     width, height = state[WIDTH], state[HEIGHT]
+    base = loops << 34 | high << 6
     used = made = 0
     while used < words.size and made < events.size:
         word = np.int64(words[used])
@@ -52,7 +53,7 @@ def decode_evt2(words, state, events):
             if high >= 0:
                 x, y = word >> 11 & 0x7FF, word & 0x7FF
                 if x < width and y < height:
-                    t_us = loops << 34 | high << 6 | word >> 22 & 0x3F
+                    t_us = base | word >> 22 & 0x3F
                     _put(events[made], x, y, t_us, kind)
                     made += 1
                     unsorted |= t_us < last
@@ -61,6 +62,7 @@ def decode_evt2(words, state, events):
                     _note_outside(state, used)
         elif kind == 8:
             high, loops = _advance(high, loops, word & 0xFFFFFFF, 1 << 27)
+            base = loops << 34 | high << 6
     state[HIGH], state[LOOPS] = high, loops
     state[LAST], state[UNSORTED] = last, unsorted
     state[WORDS] += used
@@ -134,14 +136,19 @@ def decode_evt3(words, state, events):
                 unsorted |= t_us < last
                 last = t_us
                 length = 12 if kind == 4 else 8
-                for bit in range(length):
-                    if value >> bit & 1:
-                        x = base + bit
-                        if x < width and row < height:
-                            _put(events[made], x, row, t_us, on)
+                if base + length <= width and row < height:
+                    for bit in range(length):
+                        if value >> bit & 1:
+                            _put(events[made], base + bit, row, t_us, on)
                             made += 1
-                        else:
-                            _note_outside(state, used)
+                else:
+                    for bit in range(length):
+                        if value >> bit & 1:
+                            if base + bit < width and row < height:
+                                _put(events[made], base + bit, row, t_us, on)
+                                made += 1
+                            else:
+                                _note_outside(state, used)
                 base += length
         elif kind == 3:
             base, on = value & 0x7FF, value >> 11
@@ -164,6 +171,13 @@ def decode_dat(words, state, events):
     last, unsorted = state[LAST], state[UNSORTED]
     width, height = state[WIDTH], state[HEIGHT]
     used = made = 0
+    if _is_plain(words, high, last - (loops << 32), width, height) and words.shape[0] <= events.size:
+        for k in range(words.shape[0]):
+            word = words[k, 1]
+            _put(events[k], word & 0x3FFF, word >> 14 & 0x3FFF, loops << 32 | np.int64(words[k, 0]), word >> 28 & 1)
+        used = made = words.shape[0]
+        high = np.int64(words[used - 1, 0])
+        last = loops << 32 | high
     while used < words.shape[0] and made < events.size:
         word = np.int64(words[used, 1])
         high, loops = _advance(high, loops, np.int64(words[used, 0]), 1 << 31)
@@ -181,6 +195,20 @@ def decode_dat(words, state, events):
     state[LAST], state[UNSORTED] = last, unsorted
     state[WORDS] += used
     return used, made
+
+
+@njit(cache=True, nogil=True)
+def _is_plain(words, high, last, width, height):
+    """Whether words of DAT are in order of time and on the sensor, as nearly always: seen without branches."""
+    if words.shape[0] == 0 or words[0, 0] < max(high, last):
+        return False
+    plain = True
+    for k in range(words.shape[0]):
+        word = words[k, 1]
+        plain &= (word & 0x3FFF < width) & (word >> 14 & 0x3FFF < height)
+    for k in range(1, words.shape[0]):
+        plain &= words[k, 0] >= words[k - 1, 0]
+    return plain
 
 
 @njit(cache=True, nogil=True, inline="always")

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from dvs.errors import FormatError
 from dvs.events import EventArray, empty_events, join_events
 from dvs.files.hdf5 import filters_of, readable, safe
+from dvs.files.prepared import prepared_events
 from dvs.files.spool import BLOCK
 
 # Without these two small libraries the files are as good, only slower to write and to read.
@@ -248,9 +249,9 @@ class EventRows:
         """All events in the order of the file; raises `FormatError` where it is damaged."""
         for rows in self.rows:
             rows.believe()
-        room = empty_events(self.length)
-        for _ in self.blocks(room=room):
-            pass
+        with prepared_events(self.length) as room:
+            for _ in self.blocks(room=room):
+                pass
         return room
 
     def blocks(self, first: int = 0, stop: int | None = None, room: EventArray | None = None) -> Iterator[EventArray]:

@@ -29,6 +29,7 @@ from dvs.errors import FormatError
 from dvs.events import EventArray, Recording, empty_events
 from dvs.files.attributes import AXES, Attributes, in_order_of_time, recording_from_events
 from dvs.files.format import Format
+from dvs.files.prepared import prepared_events
 from dvs.files.spool import Spool
 
 MAX_LINE = 1 << 20
@@ -223,10 +224,11 @@ class Words:
         from dvs.files.evt_kernels import UNSORTED
 
         state, first_us = self._begin()
-        events, made = empty_events(self._room() + MARGIN), 0
-        for words in self._pieces():
-            _, more = self.decode(words, state, events[made:])
-            made += more
+        made = 0
+        with prepared_events(self._room() + MARGIN) as events:
+            for words in self._pieces():
+                _, more = self.decode(words, state, events[made:])
+                made += more
         self._refuse_damage(state)
         events = _later(events[:made], first_us)
         if state[UNSORTED]:

@@ -15,7 +15,6 @@ or an exponent are seconds, rounded to microseconds; times without are microseco
 from codecs import getincrementaldecoder
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -26,12 +25,13 @@ from dvs.errors import FormatError, InputError
 from dvs.events import EventArray, empty_events
 from dvs.files.attributes import ATTRIBUTES, Attributes, events_from_columns
 from dvs.files.format import Format
-from dvs.files.spool import BLOCK, Spool
+from dvs.files.spool import Spool
 
 ALIASES = {"time": "t", "timestamp": "t", "t_us": "t", "polarity": "p", "pol": "p", "on": "p"}
 # float64 seconds tell neighbouring microseconds apart up to here: 142 years.
 MAX_SECONDS_US = 2**52
 MAX_LINE = 1 << 20
+BYTES = 1 << 20  # read at a time
 
 
 def write_csv(path: Path, spool: Spool, attributes: Attributes) -> None:
@@ -68,6 +68,22 @@ class _Layout:
     delimiter: str | None = None
     in_seconds: bool = False
 
+    def plain_events(self, text: bytes) -> EventArray | None:
+        """The events of lines that hold nothing but digits, points and what is between them; None for others."""
+        from dvs.files.text_kernels import parse_lines
+
+        places = np.array([self.names.index(name) for name in "txyp"])
+        rows = np.empty((text.count(b"\n") + 1, 4), np.int64)
+        delimiter = 0 if self.delimiter is None else ord(self.delimiter)
+        count = parse_lines(np.frombuffer(text, np.uint8), places, delimiter, self.in_seconds, rows)
+        if count < 0:
+            return None
+        t, x, y, p = rows[:count].T
+        try:
+            return events_from_columns(x, y, t, p)
+        except InputError:  # in one of these lines; the other way finds it
+            return None
+
     def events(self, lines: Sequence[str]) -> EventArray:
         """The events of some lines; raises what NumPy raises for a line that has none."""
         lines = [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
@@ -93,16 +109,21 @@ def blocks(path: Path) -> Iterator[EventArray]:
     """The events, in the order of the file; `FormatError` with the number of the first line that is none."""
     layout = _layout(path)
     number = layout.lines
-    with path.open(encoding="utf-8-sig") as file:
-        rest = islice(_lines_of(file), number, None)
-        while lines := list(islice(rest, BLOCK)):
-            try:
-                yield layout.events(lines)
-            except (ValueError, InputError):
-                good, problem = _good_lines(layout, lines)
-                yield layout.events(lines[:good])
-                raise FormatError(f"{path} has no event in line {number + good + 1}: {problem}") from None
-            number += len(lines)
+    with path.open("rb") as file:
+        for _ in range(number):
+            file.readline(MAX_LINE)
+        while text := file.read(BYTES) + file.readline(MAX_LINE):
+            events = layout.plain_events(text)
+            if events is None:  # not only digits
+                lines = text.decode("utf-8-sig").split("\n")
+                try:
+                    events = layout.events(lines)
+                except (ValueError, InputError):
+                    good, problem = _good_lines(layout, lines)
+                    yield layout.events(lines[:good])
+                    raise FormatError(f"{path} has no event in line {number + good + 1}: {problem}") from None
+            yield events
+            number += text.count(b"\n")
 
 
 def _layout(path: Path) -> _Layout:
