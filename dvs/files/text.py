@@ -68,12 +68,12 @@ class _Layout:
     delimiter: str | None = None
     in_seconds: bool = False
 
-    def plain_events(self, text: bytes) -> EventArray | None:
-        """The events of lines that hold nothing but digits, points and what is between them; None for others."""
+    def plain_events(self, text: bytes, most: int) -> EventArray | None:
+        """The events of so many lines that hold nothing but digits, points and what is between; None for others."""
         from dvs.files.text_kernels import parse_lines
 
         places = np.array([self.names.index(name) for name in "txyp"])
-        rows = np.empty((text.count(b"\n") + 1, 4), np.int64)
+        rows = np.empty((most, 4), np.int64)
         delimiter = 0 if self.delimiter is None else ord(self.delimiter)
         count = parse_lines(np.frombuffer(text, np.uint8), places, delimiter, self.in_seconds, rows)
         if count < 0:
@@ -113,7 +113,8 @@ def blocks(path: Path) -> Iterator[EventArray]:
         for _ in range(number):
             file.readline(MAX_LINE)
         while text := file.read(BYTES) + file.readline(MAX_LINE):
-            events = layout.plain_events(text)
+            lines_here = text.count(b"\n")
+            events = layout.plain_events(text, lines_here + 1)
             if events is None:  # not only digits
                 lines = text.decode("utf-8-sig").split("\n")
                 try:
@@ -123,7 +124,7 @@ def blocks(path: Path) -> Iterator[EventArray]:
                     yield layout.events(lines[:good])
                     raise FormatError(f"{path} has no event in line {number + good + 1}: {problem}") from None
             yield events
-            number += text.count(b"\n")
+            number += lines_here
 
 
 def _layout(path: Path) -> _Layout:
