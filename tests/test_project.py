@@ -202,7 +202,11 @@ def test_the_readme_s_network_learns(tmp_path):
     for what in ('digits["images"]', 'digits["labels"]'):
         code = code.replace(what, f"{what}[:40]")
     code = "import brian2\nbrian2.prefs.codegen.target = 'numpy'\n" + code.replace("epochs=10", "epochs=2")
-    run_python(code + "assert history.loss[1] < history.loss[0]\n", tmp_path)
+    code += "assert history.loss[1] < history.loss[0]\n"
+    looked = readme_python("landscape.line").replace("tolerance=1e-3", "tolerance=0.1")
+    assert looked.count("[:100]") == 2
+    code += looked.replace("[:100]", "[:2]").replace("line(f)", "line(f, points=3)")
+    run_python(code, tmp_path)
 
 
 def test_the_readme_s_rules_run(tmp_path):
