@@ -19,7 +19,7 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-from brian2 import Network, NeuronGroup, SpikeGeneratorGroup, Synapses, defaultclock, ms, prefs
+from brian2 import BrianLogger, Network, NeuronGroup, SpikeGeneratorGroup, Synapses, defaultclock, ms, prefs
 from matplotlib.figure import Figure, SubFigure
 from numpy.typing import NDArray
 
@@ -126,6 +126,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("ridge_rider.png"))
     options = parser.parse_args()
     prefs.codegen.target = options.codegen
+    BrianLogger.suppress_name("unused_brian_object")  # the models run, Brian2 does not
     defaultclock.dt = 1 * ms
 
     f, code, right = problem(options.trains, options.price, options.seed)

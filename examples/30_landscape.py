@@ -18,7 +18,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from brian2 import ms, prefs
+from brian2 import BrianLogger, ms, prefs
 from matplotlib.figure import Figure
 
 import dvs
@@ -73,6 +73,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("landscape.png"))
     options = parser.parse_args()
     prefs.codegen.target = "numpy"
+    BrianLogger.suppress_name("unused_brian_object")  # the models run, Brian2 does not
 
     rng = np.random.default_rng(options.seed)
     labels = np.arange(options.bars) % 4

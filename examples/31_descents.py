@@ -19,7 +19,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from brian2 import SpikeGeneratorGroup, defaultclock, ms, prefs
+from brian2 import BrianLogger, SpikeGeneratorGroup, defaultclock, ms, prefs
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -101,6 +101,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("descents.png"))
     options = parser.parse_args()
     prefs.codegen.target = options.codegen
+    BrianLogger.suppress_name("unused_brian_object")  # the models run, Brian2 does not
     defaultclock.dt = 1 * ms
 
     source = SpikeGeneratorGroup(INPUTS, [], [] * ms, name="source")

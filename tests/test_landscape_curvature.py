@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from landscape_networks import model_of, two_layers
 
 from dvs.errors import InputError, ParameterError
-from learning import Parameter, landscape, losses, surrogates, trainable
+from learning import Parameter, landscape, losses, surrogates
 
 
 def quadratic(eigenvalues, *, seed=0, formula=False):
@@ -123,29 +124,15 @@ def test_the_index_of_many_numbers_is_estimated_with_its_error():
 @pytest.fixture(scope="module")
 def spiking():
     """A network of 4 inputs, 6 hidden and 2 readout neurons, with smooth spikes."""
-    from brian2 import Network, NeuronGroup, SpikeGeneratorGroup, Synapses, defaultclock, ms, start_scope
-
-    start_scope()
-    defaultclock.dt = 1 * ms
-    rng = np.random.default_rng(0)
-    source = SpikeGeneratorGroup(4, [], [] * ms, name="source")
-    hidden = NeuronGroup(6, "dv/dt = -v/(10*ms) : 1", threshold="v > 1", reset="v -= 1", method="exact", name="hidden")
-    readout = NeuronGroup(2, "dv/dt = -v/(20*ms) : 1", method="exact", name="readout")
-    first = Synapses(source, hidden, "w : 1", on_pre="v_post += w", name="first")
-    second = Synapses(hidden, readout, "w : 1", on_pre="v_post += w", name="second")
-    for synapses in (first, second):
-        synapses.connect()
+    net, rng = two_layers(4, 6, 2), np.random.default_rng(0)
+    for synapses in (net.first, net.second):
         synapses.w = rng.normal(0.3, 0.5, len(synapses))
-    network = Network(source, hidden, readout, first, second)
     samples, labels = (rng.random((12, 20, 4)) < 0.3).astype(int), rng.integers(0, 2, 12)
 
     def make(limits=None, **options):
-        options = {"smooth": True, "through_reset": True, "precision": "float64", **options}
-        parameters = [first.w, second.w] if limits is None else [Parameter(first.w, limits=limits)]
-        model = trainable(
-            network, inputs=source, output=readout.v, parameters=parameters, duration=20 * ms,
-            surrogate=surrogates.sigmoid(), threads=1, **options,
-        )  # fmt: skip
+        options = {"smooth": True, "through_reset": True, "surrogate": surrogates.sigmoid(), **options}
+        parameters = None if limits is None else [Parameter(net.first.w, limits=limits)]
+        model = model_of(net, 20, parameters=parameters, **options)
         return model, landscape.of_model(model, samples, labels, losses.mean_over_time())
 
     return make

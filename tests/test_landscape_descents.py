@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from landscape_networks import model_of, two_layers
 
 from dvs.errors import InputError, ParameterError
-from learning import SGD, AdaGrad, Adam, Momentum, Nesterov, RMSProp, losses, surrogates, trainable
+from learning import SGD, AdaGrad, Adam, Momentum, Nesterov, RMSProp, losses, surrogates
 from learning.landscape.curvature import eigenpairs, hessian
 from learning.landscape.escape import (
     escape_time,
@@ -38,30 +39,14 @@ INPUTS, HIDDEN, CLASSES, STEPS = 6, 5, 3, 15
 @pytest.fixture(scope="module")
 def spiking():
     """Three classes, each with a pair of inputs that fires more; a smooth model of it, the samples and the labels."""
-    from brian2 import Network, NeuronGroup, SpikeGeneratorGroup, Synapses, defaultclock, ms, start_scope
-
-    start_scope()
-    defaultclock.dt = 1 * ms
-    rng = np.random.default_rng(2)
-    source = SpikeGeneratorGroup(INPUTS, [], [] * ms, name="source")
-    hidden = NeuronGroup(
-        HIDDEN, "dv/dt = -v/(10*ms) : 1", threshold="v > 1", reset="v -= 1", method="exact", name="hidden"
-    )
-    readout = NeuronGroup(CLASSES, "dv/dt = -v/(20*ms) : 1", method="exact", name="readout")
-    first = Synapses(source, hidden, "w : 1", on_pre="v_post += w", name="first")
-    second = Synapses(hidden, readout, "w : 1", on_pre="v_post += w", name="second")
-    for synapses in (first, second):
-        synapses.connect()
+    net, rng = two_layers(INPUTS, HIDDEN, CLASSES), np.random.default_rng(2)
+    for synapses in (net.first, net.second):
         synapses.w = rng.normal(0.3, 0.5, len(synapses))
-    network = Network(source, hidden, readout, first, second)
     labels = np.arange(24) % CLASSES
     chance = np.where(np.arange(INPUTS) // 2 == labels[:, None], 0.5, 0.2)
     samples = (rng.random((24, STEPS, INPUTS)) < chance[:, None]).astype(int)
 
-    model = trainable(
-        network, inputs=source, output=readout.v, parameters=[first.w, second.w], duration=STEPS * ms,
-        surrogate=surrogates.sigmoid(), precision="float64", threads=1, smooth=True, through_reset=True,
-    )  # fmt: skip
+    model = model_of(net, STEPS, surrogate=surrogates.sigmoid(), smooth=True, through_reset=True)
     return model, samples, labels
 
 

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from landscape_networks import model_of, two_layers
+from uncompiled import uncompiled
 
 from dvs.errors import InputError, ParameterError
-from learning import Adam, losses, surrogates, trainable
+from learning import Adam, losses, surrogates
 from learning.landscape.field import asymmetry, baird, loop_work, stationary, td_field, update_field
 from learning.landscape.objective import of_function, of_model
 from learning.optimisers import SGD, Momentum
@@ -268,30 +270,14 @@ def test_the_residual_rule_is_a_gradient_and_the_semi_gradient_is_not():
 @pytest.fixture(scope="module")
 def fields():
     """The updates of one network: of its smooth twin, and by the surrogate gradient of its spikes; and a start."""
-    from brian2 import Network, NeuronGroup, SpikeGeneratorGroup, Synapses, defaultclock, ms, start_scope
-    from uncompiled import uncompiled
-
-    start_scope()
-    defaultclock.dt = 1 * ms
-    rng = np.random.default_rng(0)
-    source = SpikeGeneratorGroup(3, [], [] * ms, name="source")
-    hidden = NeuronGroup(4, "dv/dt = -v/(10*ms) : 1", threshold="v > 1", reset="v -= 1", method="exact", name="hidden")
-    readout = NeuronGroup(2, "dv/dt = -v/(20*ms) : 1", method="exact", name="readout")
-    first = Synapses(source, hidden, "w : 1", on_pre="v_post += w", name="first")
-    second = Synapses(hidden, readout, "w : 1", on_pre="v_post += w", name="second")
-    for synapses in (first, second):
-        synapses.connect()
+    net, rng = two_layers(3, 4, 2), np.random.default_rng(0)
+    for synapses in (net.first, net.second):
         synapses.w = rng.normal(0.4, 0.4, len(synapses))
-    network = Network(source, hidden, readout, first, second)
     samples, labels = (rng.random((6, 15, 3)) < 0.4).astype(int), rng.integers(0, 2, 6)
     with uncompiled():
         found = {}
         for smooth in (True, False):
-            model = trainable(
-                network, inputs=source, output=readout.v, parameters=[first.w, second.w], duration=15 * ms,
-                surrogate=surrogates.sigmoid(), smooth=smooth, through_reset=True, precision="float64", threads=1,
-                namespace={},
-            )  # fmt: skip
+            model = model_of(net, 15, surrogate=surrogates.sigmoid(), smooth=smooth, through_reset=True)
             found[smooth] = of_model(model, samples, labels, losses.mean_over_time())
         yield found
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from landscape_networks import model_of, two_layers
 
 from dvs.errors import ParameterError
-from learning import losses, trainable
+from learning import losses
 from learning.landscape.gain import GainSweep, gain_sweep
 
 STEPS, TAU = 60, 10
@@ -13,23 +14,9 @@ STEPS, TAU = 60, 10
 @pytest.fixture(scope="module")
 def driven():
     """Neurons with a leak of 10 steps, each told 1 in every step; the model, and its sample."""
-    from brian2 import Network, NeuronGroup, SpikeGeneratorGroup, Synapses, defaultclock, ms, start_scope
-
-    start_scope()
-    defaultclock.dt = 1 * ms
-    source = SpikeGeneratorGroup(1, [], [] * ms, name="source")
-    hidden = NeuronGroup(4, "dv/dt = -v/(10*ms) : 1", threshold="v > 1", reset="v -= 1", method="exact", name="hidden")
-    readout = NeuronGroup(2, "dv/dt = -v/(20*ms) : 1", method="exact", name="readout")
-    first = Synapses(source, hidden, "w : 1", on_pre="v_post += w", name="first")
-    second = Synapses(hidden, readout, "w : 1", on_pre="v_post += w", name="second")
-    for synapses in (first, second):
-        synapses.connect()
-    first.w, second.w = [1.0, 1.0, 1.0, 0.5], np.linspace(-0.1, 0.1, 8)
-    network = Network(source, hidden, readout, first, second)
-    model = trainable(
-        network, inputs=source, output=readout.v, parameters=[first.w, second.w], duration=STEPS * ms, threads=1,
-        precision="float64",
-    )  # fmt: skip
+    net = two_layers(1, 4, 2)
+    net.first.w, net.second.w = [1.0, 1.0, 1.0, 0.5], np.linspace(-0.1, 0.1, 8)
+    model = model_of(net, STEPS)
     # A short sample and a long one, so that there is something to learn.
     samples = np.ones((2, STEPS, 1), int)
     samples[1, STEPS // 2 :] = 0
