@@ -57,7 +57,7 @@ def quadratic_forms(size: int = 1000, seeds: Sequence[int] = SEEDS) -> dict[str,
     }
 
 
-def large_network(samples: int = 200, epochs: int = 8, seed: int = 0) -> list[dict[str, Any]]:
+def large_network(samples: int = 200, epochs: int = 20, seed: int = 0) -> list[dict[str, Any]]:
     """Seconds for the top ten eigenpairs, and how exact they are."""
     with np.load(DIGITS) as file:
         images, labels = file["images"], file["labels"]
