@@ -47,6 +47,15 @@ class Sites:
             if one.key not in acting:
                 raise ParameterError(f"{one.name} does not act on any state, so it cannot be trained; leave it out")
             _check_elsewhere(network, one, acting)
+        # Of each projection: a state it adds to, a trained number in what it adds, and the derivative by that.
+        self._derivatives = {
+            q.name: [
+                (state, name, sympy.diff(value, symbol(name)))
+                for state, value in q.adds.items()
+                for name in sorted(set(_names(value)) & set(self.trained_in(q)))
+            ]
+            for q in reading.projections
+        }
 
     def key(self, link: Projection | Coupling, name: str) -> tuple[str, str]:
         """The group, and the name there, of a number of a synapse."""
@@ -102,13 +111,12 @@ class Sites:
         """Derivatives by each parameter, in its shape and units, from those at the places where it acts."""
         parts: dict[tuple[str, str], list[NDArray]] = {key: [] for key in self._trained}
         for q in self._reading.projections:
-            for state, value in q.adds.items():
-                for name in set(_names(value)) & set(self.trained_in(q)):
-                    slope = sympy.diff(value, symbol(name))
+            for state, name, slope in self._derivatives[q.name]:
+                by_synapse = self._wiring[q.name].by_synapse(slopes.weights[q.name, state])
+                if slope != 1:
                     factor = _value(slope, [self.value(q, other, numbers) for other in _names(slope)])
-                    by_synapse = self._wiring[q.name].by_synapse(slopes.weights[q.name, state])
-                    by_synapse = by_synapse if slope == 1 else by_synapse * factor
-                    parts[self.key(q, name)].append(_reduced(by_synapse, q, name))
+                    by_synapse = by_synapse * factor
+                parts[self.key(q, name)].append(_reduced(by_synapse, q, name))
         for c in self._reading.couplings:
             for name in self.trained_in(c):
                 parts[self.key(c, name)].append(_reduced(slopes.couplings[c.name, name], c, name))
