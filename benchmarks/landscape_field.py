@@ -31,7 +31,8 @@ import dvs
 import learning
 import snn
 from dvs.scenes import microsaccades
-from learning.landscape.field import asymmetry, baird, loop_work, td_field, update_field
+from learning.landscape.bairds_star import baird
+from learning.landscape.field import asymmetry, loop_work, td_field, update_field
 from learning.landscape.objective import Objective, of_function, of_model
 from learning.landscape.pushes import KINDS, robustness
 from snn.neurons import leaky_readout, lif

@@ -20,7 +20,8 @@ from matplotlib.figure import Figure
 
 import learning
 from dvs.charts import INK, OFF, ON, legend, name_axes, prepare
-from learning.landscape.field import Asymmetry, Baird, LoopWork, asymmetry, baird, loop_work, td_field, update_field
+from learning.landscape.bairds_star import Baird, baird
+from learning.landscape.field import Asymmetry, LoopWork, asymmetry, loop_work, td_field, update_field
 from learning.landscape.objective import Objective, of_function, of_model
 
 STEPS, INPUTS = 25, 6

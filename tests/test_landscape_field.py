@@ -7,7 +7,8 @@ from uncompiled import uncompiled
 
 from dvs.errors import InputError, ParameterError
 from learning import Adam, losses, surrogates
-from learning.landscape.field import asymmetry, baird, loop_work, stationary, td_field, update_field
+from learning.landscape.bairds_star import baird
+from learning.landscape.field import asymmetry, loop_work, stationary, td_field, update_field
 from learning.landscape.objective import of_function, of_model
 from learning.optimisers import SGD, Momentum
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from dvs.lazy import lazy_names
 
 _HOMES = {
+    "learning.landscape.bairds_star": ("Baird", "baird"),
     "learning.landscape.critical_points": (
         "IndexBySize",
         "IndexLaw",
@@ -52,10 +53,8 @@ _HOMES = {
     ),
     "learning.landscape.field": (
         "Asymmetry",
-        "Baird",
         "LoopWork",
         "asymmetry",
-        "baird",
         "loop_work",
         "stationary",
         "td_field",
@@ -112,6 +111,7 @@ _HOMES = {
 __all__, __getattr__, __dir__ = lazy_names(__name__, _HOMES)
 
 if TYPE_CHECKING:
+    from learning.landscape.bairds_star import Baird, baird
     from learning.landscape.critical_points import (
         IndexBySize,
         IndexLaw,
@@ -150,10 +150,8 @@ if TYPE_CHECKING:
     )
     from learning.landscape.field import (
         Asymmetry,
-        Baird,
         LoopWork,
         asymmetry,
-        baird,
         loop_work,
         stationary,
         td_field,
