@@ -11,8 +11,7 @@ one of Metropolis on all of 60 samples 60. A function that has no samples counts
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from itertools import count, pairwise
+from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -22,7 +21,8 @@ from dvs.charts import INK, name_axes, prepare
 from dvs.errors import InputError, ParameterError
 from learning.landscape.curvature import eigenpairs
 from learning.landscape.finding import Finding
-from learning.landscape.objective import Objective, Vector
+from learning.landscape.objective import Objective
+from learning.landscape.weights import Vector, Weights
 from learning.losses import Loss
 from learning.model import Model
 from learning.optimisers import SGD, AdaGrad, Adam, Momentum, Nesterov, Optimiser, RMSProp
@@ -91,42 +91,24 @@ def task_of(
     if len(targets) != len(batch):
         raise InputError(f"{len(targets)} targets came for {len(batch)} samples; give one for each")
     held = None if test is None else (model.encode(test[0]), np.asarray(test[1]))
-    shapes = {name: value.shape for name, value in model.parameters.items()}
-    dtype = next(iter(model.parameters.values())).dtype
-    ends = np.cumsum([0, *(int(np.prod(shape)) for shape in shapes.values())])
-    if curvature is not None and curvature.size != ends[-1]:
+    weights = Weights(model)
+    if curvature is not None and curvature.size != weights.start.size:
         raise InputError(
-            f"curvature is of {curvature.size} numbers, the model has {ends[-1]}; give the same parameters"
+            f"curvature is of {curvature.size} numbers, the model has {weights.start.size}; give the same parameters"
         )
-
-    def joined(values: Mapping[str, NDArray]) -> Vector:
-        return np.concatenate([np.ravel(values[name]).astype(float) for name in shapes])
-
-    def there(x: Vector, work: Callable[[], Any]) -> Any:
-        before = model.parameters
-        try:
-            model.parameters = {
-                name: x[first:last].reshape(shape).astype(dtype)
-                for (name, shape), (first, last) in zip(shapes.items(), pairwise(ends), strict=True)
-            }
-            model.changed()
-            return work()
-        finally:
-            model.parameters = before
-            model.changed()
 
     def slope(numbers: Numbers | None) -> tuple[float, Vector]:
         some = (batch, targets) if numbers is None else (batch[numbers], targets[numbers])
         found = model.gradient(*some, loss)
-        return float(found.value), joined(found.gradients)
+        return float(found.value), weights.joined(found.gradients)
 
     return Task(
-        start=joined(model.parameters),
+        start=weights.start,
         samples=len(batch),
-        slope=lambda x, numbers: there(x, partial(slope, numbers)),
-        value=lambda x: float(there(x, lambda: model.evaluate(batch, targets, loss)[0])),
-        settle=lambda x: there(x, lambda: joined(model.parameters)),
-        score=None if held is None else lambda x: float(there(x, lambda: model.evaluate(*held, loss)[1])),
+        slope=lambda x, numbers: weights.at(x, lambda _: slope(numbers)),
+        value=lambda x: float(weights.at(x, lambda _: model.evaluate(batch, targets, loss)[0])),
+        settle=lambda x: weights.at(x, lambda settled: settled),
+        score=None if held is None else lambda x: float(weights.at(x, lambda _: model.evaluate(*held, loss)[1])),
         curvature=curvature,
     )
 

@@ -8,11 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dvs.errors import InputError, ParameterError
+from learning.landscape.weights import Vector, Weights
 from learning.losses import Loss, Regulariser
 from learning.model import Model
-
-Vector = NDArray[np.float64]
-"""Shape (size,)."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -98,30 +96,17 @@ def of_model(
     """
     batch, targets = model.encode(samples), np.asarray(targets)
     regularisers = dict(regularisers or {})
-    start = {name: np.array(value, float) for name, value in model.parameters.items()}
-    ends = np.cumsum([value.size for value in start.values()])
-    names = {
-        name: slice(int(end) - value.size, int(end)) for (name, value), end in zip(start.items(), ends, strict=True)
-    }
-
-    def put(x: Vector) -> None:
-        for name, part in names.items():
-            model.parameters[name][...] = x[part].reshape(start[name].shape)
-        model.changed()
+    weights = Weights(model)
 
     def there(x: Vector, work: Callable[[], Any]) -> Any:
-        before = {name: value.copy() for name, value in model.parameters.items()}
-        try:
-            put(x)
-            for name, part in names.items():
-                wanted = x[part].astype(model.parameters[name].dtype)
-                if not np.array_equal(np.ravel(model.parameters[name]), wanted):
-                    raise InputError(f"x leaves the limits of {name}; make the model with wider limits, or stay inside")
+        def checked(settled: Vector) -> Any:
+            off = np.flatnonzero(settled != weights.rounded(x))
+            if off.size:
+                name = next(name for name, part in weights.names.items() if off[0] < part.stop)
+                raise InputError(f"x leaves the limits of {name}; make the model with wider limits, or stay inside")
             return work()
-        finally:
-            for name, value in before.items():
-                model.parameters[name][...] = value
-            model.changed()
+
+        return weights.at(x, checked)
 
     def value() -> float:
         run = model.forward(batch)
@@ -130,7 +115,7 @@ def of_model(
 
     def slope() -> tuple[float, Vector]:
         found = model.gradient(batch, targets, loss, regularisers)
-        return float(found.value), np.concatenate([np.ravel(found.gradients[name]).astype(float) for name in names])
+        return float(found.value), weights.joined(found.gradients)
 
     filters, count = [], 0
     for neurons in model.neurons().values():
@@ -141,9 +126,9 @@ def of_model(
     return Objective(
         value=lambda x: there(x, value),
         slope=lambda x: there(x, slope),
-        start=np.concatenate([np.ravel(value) for value in start.values()]),
+        start=weights.start,
         filters=np.concatenate(filters),
-        names=names,
+        names=weights.names,
         exact=settings["smooth"] == settings["through_reset"] == "True" and float(settings["damping"]) == 1,
     )
 

@@ -20,6 +20,7 @@ from learning.landscape.curvature import eigenpairs
 from learning.landscape.finding import Finding
 from learning.landscape.objective import Objective, Vector
 from learning.landscape.slices import draw_heights, heights
+from learning.landscape.weights import Weights
 from learning.model import Model
 
 if TYPE_CHECKING:
@@ -35,12 +36,12 @@ class Kept:
     def __init__(self, model: Model) -> None:
         self._model = model
         self.points: list[Vector] = []
+        self._weights = Weights(model)
         self()
 
     def __call__(self, history: History | None = None) -> None:
         """Keep one point more."""
-        values = self._model.parameters.values()
-        self.points.append(np.concatenate([np.ravel(value).astype(float) for value in values]))
+        self.points.append(self._weights.joined(self._model.parameters))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
