@@ -24,6 +24,7 @@ bench: $(VENV)/.bench-installed
 	$(BIN)/python benchmarks/viewer.py --json viewer.json
 	$(BIN)/python benchmarks/network.py --json network.json
 	$(BIN)/python benchmarks/energy.py --json energy.json
+	$(BIN)/python benchmarks/landscape.py --json landscape.json
 	$(BIN)/python benchmarks/training.py --json training.json --peers-python $(PEERS)
 
 $(VENV)/bin/python:
