@@ -178,7 +178,8 @@ def compared(seeds: Sequence[int], steps: int, hidden: int = 16, noise: float = 
         first = rng.standard_normal(INPUTS * hidden) * 2 / np.sqrt(INPUTS)
         return np.concatenate([first, rng.standard_normal(hidden * CLASSES) / np.sqrt(hidden)])
 
-    return descents(task, methods=standard_methods(noise=noise), steps=steps, start=weights, seeds=seeds)
+    # Many tries: of three, descent took a rate that then failed from two weights of five, and noise seemed to help.
+    return descents(task, methods=standard_methods(noise=noise), steps=steps, start=weights, seeds=seeds, tries=10)
 
 
 def optimiser_rows(found: Descents) -> list[Row]:

@@ -351,7 +351,7 @@ def descents(
     cost: float | None = None,
     start: Callable[[np.random.Generator], ArrayLike] | None = None,
     seeds: Sequence[int] = (0, 1, 2),
-    tries: int = 3,
+    tries: int = 5,
     progress: bool = True,
 ) -> Descents:
     """Let methods go down the same loss, and compare them after equal steps and at equal cost.
