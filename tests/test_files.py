@@ -363,6 +363,8 @@ def test_text_of_others_is_understood(text, tmp_path):
         ("t,x,y,p\n1,2,3,4\n", r"polarities are \[4\], expected 0/1 or -1/\+1"),
         ("t,x,y,p\n1,2,3\n", "has no event in line 2: .*column"),
         ("t,x,y,p\n1,2,3,one\n", "could not convert string 'one'"),
+        ("t,x,y,p\r1,2,3,0\r", "no events and no sensor size"),
+        ("1 2 3 0\r2 2 3 1\r", "has no event in line 1: .*embedded newline"),
         ("t,x,y,p\n1,2,3,0\n1.5,2,3,0\n", "could not convert string '1.5'"),
         (
             "t,x,y,p\n1,70000,3,0\n",

@@ -72,6 +72,8 @@ class _Layout:
         """The events of so many lines that hold nothing but digits, points and what is between; None for others."""
         from dvs.files.text_kernels import parse_lines
 
+        if text.count(b"\r") != text.count(b"\r\n"):
+            return None  # ends of lines as on old Macs, between which a blank would be seen
         places = np.array([self.names.index(name) for name in "txyp"])
         rows = np.empty((most, 4), np.int64)
         delimiter = 0 if self.delimiter is None else ord(self.delimiter)
@@ -131,7 +133,7 @@ def _layout(path: Path) -> _Layout:
     kept: dict[str, str] = {}
     names = ("t", "x", "y", "p")
     data, count = "", 0
-    with path.open(encoding="utf-8-sig") as file:
+    with path.open(encoding="utf-8-sig", newline="\n") as file:  # lines are counted as `blocks` does
         for line in map(str.strip, _lines_of(file)):
             if line.startswith("#"):
                 key, _, value = line.lstrip("# ").partition(" ")
