@@ -66,12 +66,14 @@ def make_events(x: ArrayLike, y: ArrayLike, t_us: ArrayLike, p: ArrayLike) -> Ev
     return events
 
 
-def join_events(parts: Sequence[EventArray]) -> EventArray:
-    """The events of all parts, one after the other."""
-    if not parts:
-        return empty_events()
+def join_events(parts: Sequence[EventArray], room: EventArray | None = None) -> EventArray:
+    """The events of all parts, one after the other; in `room`, if there is one, which is as long as all of them."""
+    room = empty_events(sum(part.size for part in parts)) if room is None else room
     # As raw bytes: NumPy copies packed records field by field, ten times slower.
-    return np.concatenate([np.ascontiguousarray(part).view(np.uint8) for part in parts]).view(EVENT_DTYPE)
+    raw = [np.ascontiguousarray(part).view(np.uint8) for part in parts]
+    if raw:
+        np.concatenate(raw, out=room.view(np.uint8))
+    return room
 
 
 def check_events(events: EventArray, width: int, height: int, name: str = "events") -> EventArray:

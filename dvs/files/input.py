@@ -4,16 +4,14 @@ import os
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tokenize import TokenError
 from typing import Literal, get_args
 
-import numpy as np
-
 from dvs.errors import FormatError, InputError, MicrosaccadeError, ParameterError
-from dvs.events import EventArray, Recording
+from dvs.events import EventArray, Recording, join_events
 from dvs.files.attributes import recording_from_events
 from dvs.files.prepared import prepared_events
 from dvs.files.table import format_to_read
@@ -44,20 +42,11 @@ def read(path: str | os.PathLike[str], *, format: str | None = None, on_error: O
         chosen = format_to_read(path, format)
         if chosen.read is not None and (on_error == "raise" or chosen.blocks is None):
             return chosen.read(path)
-        events = _in_one(list(kept(chosen.blocks(path), on_error)))
+        blocks = list(kept(chosen.blocks(path), on_error))
+        with prepared_events(sum(map(len, blocks))) as room:
+            events = join_events(blocks, room)
         attributes = {} if chosen.attributes is None else chosen.attributes(path)
         return recording_from_events(events, attributes)
-
-
-def _in_one(blocks: Sequence[EventArray]) -> EventArray:
-    """The events of all blocks, as `join_events` joins them, into memory that is prepared meanwhile."""
-    with prepared_events(sum(map(len, blocks))) as events:
-        at = 0
-        for block in blocks:
-            part = events[at : at + block.size]
-            part.view(np.uint8)[:] = np.ascontiguousarray(block).view(np.uint8)
-            at += block.size
-    return events
 
 
 def check_on_error(on_error: str) -> None:
